@@ -1,0 +1,1 @@
+"""The counters of the native floor, as a Python enum (`Counter`)."""

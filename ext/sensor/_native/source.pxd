@@ -1,0 +1,27 @@
+# What every packet source hands to the engine: a batch of borrowed records.
+#
+# Invariants: `packets[0..n)` and the bytes they point to stay valid until the source's next
+# `next_batch()`; ts_ns never exceeds INT64_MAX (a source clamps and counts what does).
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef enum:
+    BATCH_MAX = 512            # records a batch: 20 KiB, stays in L1
+
+cdef enum RawFlags:
+    RAW_OUTGOING = 1           # the host sent it (known for live capture only)
+
+
+cdef struct RawPacket:
+    uint64_t ts_ns             # packet time, nanoseconds since 1970 UTC
+    const uint8_t* data
+    uint32_t caplen            # octets at `data`
+    uint32_t len               # octets on the wire
+    uint16_t link              # LINKTYPE_ number
+    uint16_t interface         # index of the capture interface
+    uint32_t flags
+
+
+cdef class PacketSource:
+    cdef RawPacket packets[BATCH_MAX]
+    cdef uint32_t n            # records in the current batch
+    cdef uint32_t at           # the engine's position in it

@@ -1,0 +1,105 @@
+"""NumPy views of the native rows; every itemsize is asserted against C at import of the engine.
+
+Addresses are 16 octets (IPv4 as ::ffff:a.b.c.d). Times are packet time in nanoseconds since 1970
+UTC; `NONE_NS` in a duration or time column means unknown.
+"""
+
+import numpy as np
+
+from sensor._native.counters import Counter
+
+NONE_NS = (1 << 64) - 1
+COUNTERS = len([c for c in Counter if c.name != "C_COUNT"])
+
+ENDPOINT = np.dtype(
+    [
+        ("address", "V16"),  # the responder's address
+        ("port", "<u2"),
+        ("protocol", "u1"),  # IP protocol number
+        ("role", "u1"),  # 0 external, 1 agent is the originator, 2 agent is the responder, 3 internal
+        ("name_source", "u1"),  # NameSource
+        ("name_len", "u1"),
+        ("app", "u1"),  # AppProto
+        ("reserved", "u1"),
+        ("counters", "<u8", (COUNTERS,)),
+        ("latency_count", "<u8"),  # network-class RTT samples
+        ("latency_sum_ns", "<u8"),
+        ("latency_min_ns", "<u8"),
+        ("latency_max_ns", "<u8"),
+        ("jitter_count", "<u8"),  # |RTT_i - RTT_(i-1)| within one flow and side
+        ("jitter_sum_ns", "<u8"),
+        ("one_way", "<u8"),  # TCP connections of which only one direction was seen
+        ("name", "V256"),
+    ],
+    align=True,
+)
+
+PEER = np.dtype(
+    [
+        ("prefix", "V16"),  # /24 (IPv4) or /48 (IPv6) of the remote side
+        ("bytes", "<u8"),
+        ("packets", "<u8"),
+        ("connections", "<u8"),
+        ("errors", "<u8"),
+        ("latency_count", "<u8"),
+        ("latency_sum_ns", "<u8"),
+    ],
+    align=True,
+)
+
+SECOND = np.dtype(
+    [
+        ("second", "<i8"),  # seconds since 1970 UTC, packet time
+        ("bytes_in", "<u8"),
+        ("bytes_out", "<u8"),
+        ("bytes_other", "<u8"),  # neither side, or both sides, local
+        ("packets_in", "<u8"),
+        ("packets_out", "<u8"),
+        ("packets_other", "<u8"),
+        ("bins_in", "<u4", (10,)),  # octets per 100 ms
+        ("bins_out", "<u4", (10,)),
+        ("bins_other", "<u4", (10,)),
+    ],
+    align=True,
+)
+
+FLOW = np.dtype(
+    [
+        ("started_ns", "<u8"),
+        ("ended_ns", "<u8"),
+        ("orig_ip", "V16"),
+        ("resp_ip", "V16"),
+        ("orig_port", "<u2"),
+        ("resp_port", "<u2"),
+        ("protocol", "u1"),
+        ("conn_state", "u1"),  # ConnState
+        ("app", "u1"),  # AppProto
+        ("end_reason", "u1"),  # EndReason
+        ("orig_packets", "<u8"),
+        ("orig_bytes", "<u8"),  # payload
+        ("resp_packets", "<u8"),
+        ("resp_bytes", "<u8"),
+        ("orig_wire_bytes", "<u8"),
+        ("resp_wire_bytes", "<u8"),
+        ("handshake_ns", "<u8"),
+        ("handshake_responder_ns", "<u8"),
+        ("handshake_originator_ns", "<u8"),
+        ("rtt_min_ns", "<u8"),
+        ("missed_bytes", "<u8"),
+        ("retransmissions", "<u4"),
+        ("lost_upstream", "<u4"),
+        ("lost_downstream", "<u4"),
+        ("out_of_order", "<u4"),
+        ("zero_windows", "<u4"),
+        ("name_at", "<u4"),  # into the text arena of the same take
+        ("vlan", "<u2"),
+        ("name_len", "u1"),
+        ("name_source", "u1"),
+        ("local", "u1"),  # bit 0: originator local, bit 1: responder local
+        ("flags", "u1"),  # 1 midstream, 2 turned, 4 gso, 8 truncated, 16 tunnelled, 32 fragments
+        ("history_len", "u1"),
+        ("reserved", "u1"),
+        ("history", "V24"),
+    ],
+    align=True,
+)
