@@ -76,11 +76,11 @@ cdef inline void count_side(Core* c, int side, uint32_t octets) noexcept nogil:
 cdef inline void count_sent(Core* c, uint8_t role, bint sent, uint32_t octets) noexcept nogil:
     count_side(c, SIDE_OTHER if role == 0 or role == 3 else (SIDE_OUT if sent else SIDE_IN), octets)
     if sent:
-        c.now.totals[C_PACKETS_SENT] += 1
-        c.now.totals[C_BYTES_SENT] += octets
+        c.now.totals[<int> C_PACKETS_SENT] += 1
+        c.now.totals[<int> C_BYTES_SENT] += octets
     else:
-        c.now.totals[C_PACKETS_RECEIVED] += 1
-        c.now.totals[C_BYTES_RECEIVED] += octets
+        c.now.totals[<int> C_PACKETS_RECEIVED] += 1
+        c.now.totals[<int> C_BYTES_RECEIVED] += octets
 
 
 cdef inline uint8_t leaf_of(uint8_t proto, uint8_t app) noexcept nogil:
@@ -123,9 +123,9 @@ cdef inline void originator_of(const Flow* f, uint64_t* hi, uint64_t* lo, uint16
 
 cdef inline void count_at(Core* c, Flow* f, Counter counter, uint64_t by) noexcept nogil:
     # Endpoint and totals; before the endpoint is known, totals only.
-    c.now.totals[counter] += by
+    c.now.totals[<int> counter] += by
     if f.endpoint >> 16 == c.epoch:
-        c.now.endpoints[f.endpoint & 0xffff].n[counter] += by
+        c.now.endpoints[f.endpoint & 0xffff].n[<int> counter] += by
 
 
 cdef inline void settle_endpoint(Core* c, Flow* f) noexcept nogil:
@@ -163,8 +163,8 @@ cdef inline void settle_endpoint(Core* c, Flow* f) noexcept nogil:
     e = &w.endpoints[slot]
     if e.app == 0:
         e.app = f.app_proto
-    e.n[C_CONNECTIONS_ACTIVE] += 1
-    w.totals[C_CONNECTIONS_ACTIVE] += 1
+    e.n[<int> C_CONNECTIONS_ACTIVE] += 1
+    w.totals[<int> C_CONNECTIONS_ACTIVE] += 1
     originator_of(f, &oh, &ol, &oport)
     if f.role == 2:
         f.peer = <uint16_t> peer_slot(w, oh, ol, c.secret)
@@ -173,12 +173,12 @@ cdef inline void settle_endpoint(Core* c, Flow* f) noexcept nogil:
     w.peers[f.peer].connections += 1
     if not first:
         return
-    e.n[C_CONNECTIONS_NEW] += 1
+    e.n[<int> C_CONNECTIONS_NEW] += 1
     w.leaf_connections[f.leaf] += 1
     for d in range(2):
         sent = is_sent(f.role, d == 0)
-        e.n[C_PACKETS_SENT if sent else C_PACKETS_RECEIVED] += f.half[d].packets
-        e.n[C_BYTES_SENT if sent else C_BYTES_RECEIVED] += f.half[d].wire
+        e.n[<int> (C_PACKETS_SENT if sent else C_PACKETS_RECEIVED)] += f.half[d].packets
+        e.n[<int> (C_BYTES_SENT if sent else C_BYTES_RECEIVED)] += f.half[d].wire
         w.leaf_packets[f.leaf] += f.half[d].packets
         w.leaf_bytes[f.leaf] += f.half[d].wire
         w.peers[f.peer].packets += f.half[d].packets
@@ -205,7 +205,7 @@ cdef inline void network_sample(Core* c, Flow* f, int acker, uint64_t ns) noexce
         f.srtt_us = <uint32_t> (ns // 1000) | 1
     else:
         f.srtt_us = <uint32_t> ((7 * <uint64_t> f.srtt_us + ns // 1000) >> 3) | 1
-    hist_record(&w.latency[L_TCP_RTT], ns)
+    hist_record(&w.latency[<int> L_TCP_RTT], ns)
     before = f.last_rtt_ns[acker]
     if f.endpoint == 0 and before != NONE_NS:
         settle_endpoint(c, f)          # only one sample can wait
@@ -233,11 +233,11 @@ cdef inline void count_packet(Core* c, Flow* f, bint from_orig, uint32_t octets)
         settle_endpoint(c, f)
     e = &w.endpoints[f.endpoint & 0xffff]
     if sent:
-        e.n[C_PACKETS_SENT] += 1
-        e.n[C_BYTES_SENT] += octets
+        e.n[<int> C_PACKETS_SENT] += 1
+        e.n[<int> C_BYTES_SENT] += octets
     else:
-        e.n[C_PACKETS_RECEIVED] += 1
-        e.n[C_BYTES_RECEIVED] += octets
+        e.n[<int> C_PACKETS_RECEIVED] += 1
+        e.n[<int> C_BYTES_RECEIVED] += octets
     w.leaf_bytes[f.leaf] += octets
     w.leaf_packets[f.leaf] += 1
     w.peers[f.peer].bytes += octets

@@ -62,8 +62,8 @@ cdef inline uint32_t attempt_endpoint(Core* c, const HalfOpen* e, uint8_t role) 
 
 
 cdef inline void attempt_count(Core* c, uint32_t slot, Counter counter, uint64_t by) noexcept nogil:
-    c.now.totals[counter] += by
-    c.now.endpoints[slot].n[counter] += by
+    c.now.totals[<int> counter] += by
+    c.now.endpoints[slot].n[<int> counter] += by
 
 
 cdef inline ConnState attempt_state(const HalfOpen* e) noexcept nogil:
@@ -88,11 +88,11 @@ cdef inline void attempt_end(Core* c, HalfOpen* e, EndReason reason, bint with_r
     cdef uint8_t* h
     cdef uint8_t n
     cdef uint64_t* to = c.now.endpoints[slot].n
-    to[C_CONNECTIONS_NEW] += 1
-    to[C_PACKETS_SENT if sent else C_PACKETS_RECEIVED] += e.syns
-    to[C_BYTES_SENT if sent else C_BYTES_RECEIVED] += e.orig_wire
-    to[C_PACKETS_RECEIVED if sent else C_PACKETS_SENT] += e.synacks + e.rsts
-    to[C_BYTES_RECEIVED if sent else C_BYTES_SENT] += e.resp_wire
+    to[<int> C_CONNECTIONS_NEW] += 1
+    to[<int> (C_PACKETS_SENT if sent else C_PACKETS_RECEIVED)] += e.syns
+    to[<int> (C_BYTES_SENT if sent else C_BYTES_RECEIVED)] += e.orig_wire
+    to[<int> (C_PACKETS_RECEIVED if sent else C_PACKETS_SENT)] += e.synacks + e.rsts
+    to[<int> (C_BYTES_RECEIVED if sent else C_BYTES_SENT)] += e.resp_wire
     attempt_count(c, slot, C_CONNECTIONS_CLOSED, 1)
     if not e.flags & (HO_SYNACK | HO_RST_ORIG | HO_RST_RESP):
         c.now.endpoints[slot].one_way += 1
@@ -102,10 +102,10 @@ cdef inline void attempt_end(Core* c, HalfOpen* e, EndReason reason, bint with_r
     c.now.peers[peer].bytes += e.orig_wire + e.resp_wire
     if state != S1:
         c.now.peers[peer].errors += 1
-    c.now.leaf_connections[LEAF_OTHER_TCP] += 1
-    c.now.leaf_packets[LEAF_OTHER_TCP] += e.syns + e.synacks + e.rsts
-    c.now.leaf_bytes[LEAF_OTHER_TCP] += e.orig_wire + e.resp_wire
-    c.states[state] += 1
+    c.now.leaf_connections[<int> LEAF_OTHER_TCP] += 1
+    c.now.leaf_packets[<int> LEAF_OTHER_TCP] += e.syns + e.synacks + e.rsts
+    c.now.leaf_bytes[<int> LEAF_OTHER_TCP] += e.orig_wire + e.resp_wire
+    c.states[<int> state] += 1
     index_remove(&c.half_open.index, e.hash, <uint32_t> (e - c.half_open.ring))
     e.flags = 0
     if not with_row:
@@ -216,7 +216,7 @@ cdef inline void attempt_new(Core* c, const Packet* p) noexcept nogil:
     if not index_insert(&t.index, p.hash, at):
         # Eight attempts in one bucket: rare with a keyed hash. It is counted, not tracked.
         t.bucket_full += 1
-        c.states[S0] += 1
+        c.states[<int> S0] += 1
         return
     e = &t.ring[at]
     memcpy(e.key, p.key, 40)

@@ -146,7 +146,7 @@ cdef inline void flow_end(Core* c, uint32_t i, EndReason reason) noexcept nogil:
         settle_endpoint(c, f)
     if c.sink.touched:
         sink_flush(c, f)
-    c.states[state] += 1
+    c.states[<int> state] += 1
     count_at(c, f, C_CONNECTIONS_CLOSED, 1)
     if f.proto == 6 and (state == REJ or state == RSTOS0 or state == SH):
         count_at(c, f, C_CONNECTIONS_FAILED, 1)

@@ -52,13 +52,13 @@ cdef inline uint32_t flow_find(Core* c, const Packet* p) noexcept nogil:
 cdef inline void flow_open_count(Core* c, Flow* f) noexcept nogil:
     # A connection was seen; its endpoint hears of it when it is settled.
     c.opened[0 if f.proto == 6 else (1 if f.proto == 17 else 2)] += 1
-    c.now.totals[C_CONNECTIONS_NEW] += 1
+    c.now.totals[<int> C_CONNECTIONS_NEW] += 1
 
 
 cdef inline void syn_new(Core* c, const Packet* p) noexcept nogil:
     cdef HalfOpen* e
     c.opened[0] += 1
-    c.now.totals[C_CONNECTIONS_NEW] += 1
+    c.now.totals[<int> C_CONNECTIONS_NEW] += 1
     attempt_new(c, p)
     e = half_open_find(&c.half_open, p.key, p.hash)
     if e == NULL:
@@ -127,8 +127,8 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
                 e.synack_echoes_last = (e.flags & HO_TIMESTAMPS and p.flags & PKT_TIMESTAMP
                                         and p.ts_ecr == e.ts_last_syn)
                 if (e.syns == 1 or e.synack_echoes_last) and p.ts_ns >= t_syn:
-                    hist_record(&c.now.latency[L_TCP_HANDSHAKE_RESPONDER], p.ts_ns - t_syn)
-                    hist_record(&c.now.latency[L_TCP_ACK], p.ts_ns - t_syn)
+                    hist_record(&c.now.latency[<int> L_TCP_HANDSHAKE_RESPONDER], p.ts_ns - t_syn)
+                    hist_record(&c.now.latency[<int> L_TCP_ACK], p.ts_ns - t_syn)
             else:
                 e.isn_resp = p.seq
                 attempt_count(c, attempt_endpoint(c, e, role), C_RETRANSMISSIONS, 1)
@@ -146,7 +146,7 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
             elif not from_orig:
                 attempt_count(c, attempt_endpoint(c, e, role), C_CONNECTIONS_FAILED, 1)
             if not from_orig and not answered and e.syns == 1 and p.ts_ns >= t_syn:
-                hist_record(&c.now.latency[L_TCP_ACK], p.ts_ns - t_syn)
+                hist_record(&c.now.latency[<int> L_TCP_ACK], p.ts_ns - t_syn)
         if e.rsts < 255:
             e.rsts += 1
         if from_orig:
@@ -167,9 +167,9 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
         if synacks == 1 and p.ts_ns >= t_synack and p.seq == f.half[0].nxt and p.ack == f.half[1].nxt:
             ns = p.ts_ns - t_synack
             f.handshake_originator_ns = ns
-            hist_record(&c.now.latency[L_TCP_HANDSHAKE_ORIGINATOR], ns)
+            hist_record(&c.now.latency[<int> L_TCP_HANDSHAKE_ORIGINATOR], ns)
             if f.handshake_responder_ns != NONE_NS:
-                hist_record(&c.now.latency[L_TCP_HANDSHAKE], f.handshake_responder_ns + ns)
+                hist_record(&c.now.latency[<int> L_TCP_HANDSHAKE], f.handshake_responder_ns + ns)
             network_sample(c, f, 0, ns)
         if f.handshake_responder_ns != NONE_NS:
             network_sample(c, f, 1, f.handshake_responder_ns)
@@ -318,7 +318,7 @@ cdef inline void tcp_segment(Core* c, uint32_t i, const Packet* p) noexcept nogi
                 app_gap(c, f, 1 - side, acked.unseen)
             if acked.cls != SAMPLE_NONE:
                 exact = True
-                hist_record(&c.now.latency[L_TCP_ACK], acked.rtt_ns)
+                hist_record(&c.now.latency[<int> L_TCP_ACK], acked.rtt_ns)
                 if acked.cls == SAMPLE_NET:
                     network_sample(c, f, side, acked.rtt_ns)
             if p.flags & PKT_TIMESTAMP and f.ts_waiting:

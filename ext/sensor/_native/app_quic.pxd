@@ -1,0 +1,2 @@
+cdef struct QuicInitialQueue:
+    int x
