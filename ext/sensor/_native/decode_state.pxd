@@ -41,7 +41,9 @@ cdef enum Layer:
     AT_LINK                      # type: LINKTYPE_ number
     AT_ETHERNET
     AT_ETHERTYPE                 # type: ethertype
+    AT_MPLS
     AT_LLC
+    AT_SNAP
     AT_PPP
     AT_PPPOE
     AT_CHDLC
@@ -50,7 +52,6 @@ cdef enum Layer:
     AT_IPV4
     AT_IPV6
     AT_PROTOCOL                  # type: IP protocol number
-    AT_GRE
     AT_PLAIN_UDP                 # the UDP payload is no tunnel
 
 cdef struct Walk:
@@ -65,6 +66,7 @@ cdef struct Walk:
     uint8_t ttl
     uint8_t depth
     bint fragment                # inside a first fragment: lengths may reach past it
+    bint tagged                  # a VLAN tag was seen (its id may be 0)
     bint counted                 # the outermost network header is in the counts
     DecodeResult result
 

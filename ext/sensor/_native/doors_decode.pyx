@@ -5,13 +5,17 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from sensor._native.anomalies cimport A_COUNT
+from sensor._native.anomalies cimport A_COUNT, Anomaly, DC_COUNT, DecodeCount
 from sensor._native.decode cimport decode
-from sensor._native.decode_state cimport DC_COUNT, Decoder, UNKNOWN_LINKS, decoder_init
-from sensor._native.packet cimport DECODE_OK, PKT_LATER_FRAGMENT, PKT_QUOTE, PKT_TIMESTAMP, DecodeResult, Packet
+from sensor._native.decode_state cimport (
+    Decoder, decoder_init, malformed, UNKNOWN_LINKS, unsupported,
+)
+from sensor._native.packet cimport (
+    DECODE_OK, DecodeResult, Packet, PKT_LATER_FRAGMENT, PKT_QUOTE, PKT_TIMESTAMP,
+)
 from sensor._native.source cimport RawPacket
 
-from sensor._native.anomalies import Anomaly, DecodeCount
+from sensor._native import anomalies as names
 
 RESULTS = ("ok", "no_flow", "truncated", "malformed", "unsupported")
 
@@ -90,13 +94,13 @@ cdef class Decoding:
     def counts(self) -> dict:
         """Protocol counts that are not zero, by lower-case name."""
         return {c.name[3:].lower(): self.d.counts[c.value]
-                for c in DecodeCount if c.value < DC_COUNT and self.d.counts[c.value]}
+                for c in names.DecodeCount if c.value < DC_COUNT and self.d.counts[c.value]}
 
     @property
     def anomalies(self) -> dict:
         """Anomaly counts that are not zero, by the name that users see."""
         return {a.name[2:].lower(): self.d.anomalies[a.value]
-                for a in Anomaly if a.value < A_COUNT and self.d.anomalies[a.value]}
+                for a in names.Anomaly if a.value < A_COUNT and self.d.anomalies[a.value]}
 
     @property
     def unknown_links(self) -> dict:

@@ -80,6 +80,8 @@ cdef inline Layer later_fragment(Decoder* d, Walk* w, Packet* out, const uint64_
     out.ack = 0
     out.tcp_flags = 0
     out.window = 0
+    out.mss = 0
+    out.wscale = 255
     out.icmp_type = <uint8_t> (f.key[4] >> (32 if f.dir else 48))
     out.icmp_code = 0
     w.flags |= PKT_LATER_FRAGMENT
