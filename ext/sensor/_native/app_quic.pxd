@@ -1,2 +1,0 @@
-cdef struct QuicInitialQueue:
-    int x
