@@ -1,2 +1,0 @@
-cdef struct DnsTable:
-    int x
