@@ -21,7 +21,7 @@ from scapy.layers.inet6 import (
     IPv6ExtHdrFragment,
     IPv6ExtHdrHopByHop,
 )
-from scapy.layers.l2 import ARP, ERSPAN_II, GRE, LLC, SNAP, STP, CookedLinux, Dot1AD, Dot1Q, Ether
+from scapy.layers.l2 import ARP, GRE, LLC, SNAP, STP, CookedLinux, Dot1AD, Dot1Q, Ether
 from scapy.layers.ppp import PPP, PPPoE
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet, Raw
@@ -32,6 +32,16 @@ ETHERNET = 1
 RAW_IP = 101
 V6, FRAGMENT, LATER, TUNNELLED, CUT, GSO, TIMESTAMP, QUOTE, ECN_CE = (1 << i for i in range(9))
 CLASSES = ("truncated", "malformed", "unsupported")
+
+
+
+def ether(**fields: object) -> Packet:
+    return Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02", **fields)
+
+
+def ip4(**fields: object) -> Packet:
+    return IP(src="192.0.2.1", dst="198.51.100.7", **fields)
+
 
 IP4 = IP(src="192.0.2.1", dst="198.51.100.7")
 IP6 = IPv6(src="2001:db8::1", dst="2001:db8::2")
@@ -78,7 +88,7 @@ def is_flow4(out: dict) -> bool:
 def test_tcp_fields_in_full() -> None:
     options = [("MSS", 1440), ("NOP", None), ("WScale", 9), ("SAckOK", b""), ("Timestamp", (77, 0))]
     syn = TCP(sport=40000, dport=443, flags="SEC", seq=0xFFFFFFF0, window=64240, options=options)
-    out = decoded(Ether() / IP(src="192.0.2.1", dst="198.51.100.7", ttl=57, tos=3) / syn)
+    out = decoded(ether() / ip4(ttl=57, tos=3) / syn)
     assert (out["key"], out["dir"]) == FLOW4
     assert out["tcp_flags"] == 0xC2
     assert out["seq"] == 0xFFFFFFF0
@@ -88,7 +98,7 @@ def test_tcp_fields_in_full() -> None:
 
 
 def test_mss_and_scale_only_count_on_a_syn() -> None:
-    out = decoded(Ether() / IP4 / TCP(flags="A", options=[("MSS", 1), ("WScale", 3)]))
+    out = decoded(ether() / IP4 / TCP(flags="A", options=[("MSS", 1), ("WScale", 3)]))
     assert (out["mss"], out["wscale"]) == (0, 255)
 
 
@@ -96,40 +106,39 @@ def test_mss_and_scale_only_count_on_a_syn() -> None:
                                      b"\x01\x01\x01\x08", b"\xfe\xff\x01\x01"])
 def test_bad_tcp_options_are_noted_and_end(options: bytes) -> None:
     head = pack("!HHIIBBHHH", 1, 2, 3, 4, (20 + len(options)) // 4 << 4, 0x10, 5, 0, 0)
-    out = decoded(Ether() / IP4 / Raw(head + options + b"data") if False else
-                  Ether() / IP(src="192.0.2.1", dst="198.51.100.7", proto=6) / Raw(head + options + b"data"))
+    out = decoded(ether() / ip4(proto=6) / Raw(head + options + b"data"))
     assert out["result"] == "ok"
     assert out["payload"] == b"data"
     assert out["anomalies"] == {"tcp_option_bad": 1}
 
 
 def test_both_directions_share_a_key_and_differ_in_dir() -> None:
-    there = decoded(Ether() / IP4 / UDP(sport=5353, dport=53) / b"q")
-    back = decoded(Ether() / IP(src="198.51.100.7", dst="192.0.2.1") / UDP(sport=53, dport=5353) / b"a")
+    there = decoded(ether() / IP4 / UDP(sport=5353, dport=53) / b"q")
+    back = decoded(ether() / IP(src="198.51.100.7", dst="192.0.2.1") / UDP(sport=53, dport=5353) / b"a")
     assert there["key"] == back["key"] == key_of("192.0.2.1", 5353, "198.51.100.7", 53, 17)[0]
     assert there["hash"] == back["hash"]
     assert {there["dir"], back["dir"]} == {0, 1}
 
 
 def test_hash_is_keyed() -> None:
-    frame = wire(Ether() / IP4 / SEGMENT)
+    frame = wire(ether() / IP4 / SEGMENT)
     hashes = {Decoding(secret=[random.Random(n).getrandbits(64) for _ in range(5)])
               .frame(ETHERNET, frame)["hash"] for n in range(20)}
-    assert len(hashes) == 1 or len(hashes) > 15
+    assert len(hashes) == 20
 
 
 def test_ethernet_padding_is_no_payload_and_udp_length_rules() -> None:
-    out = decoded(wire(Ether() / IP4 / UDP(sport=1, dport=2) / b"x") + b"\0" * 17)
+    out = decoded(wire(ether() / IP4 / UDP(sport=1, dport=2) / b"x") + b"\0" * 17)
     assert (out["payload"], out["payload_len"]) == (b"x", 1)
-    out = decoded(Ether() / IP4 / UDP(sport=1, dport=2, len=9) / b"xyz")
+    out = decoded(ether() / IP4 / UDP(sport=1, dport=2, len=9) / b"xyz")
     assert (out["payload"], out["payload_len"]) == (b"x", 1)
-    out = decoded(Ether() / IP4 / UDP(sport=1, dport=2, len=900) / b"xyz")
+    out = decoded(ether() / IP4 / UDP(sport=1, dport=2, len=900) / b"xyz")
     assert (out["payload"], out["anomalies"]) == (b"xyz", {"udp_length_past_ip": 1})
-    assert decoded(Ether() / IP4 / UDP(sport=1, dport=2, len=7) / b"xyz")["result"] == "malformed"
+    assert decoded(ether() / IP4 / UDP(sport=1, dport=2, len=7) / b"xyz")["result"] == "malformed"
 
 
 def test_snaplen_keeps_wire_lengths() -> None:
-    frame = wire(Ether() / IP4 / TCP(sport=40000, dport=443, seq=7) / (b"hello" + b"z" * 500))
+    frame = wire(ether() / IP4 / TCP(sport=40000, dport=443, seq=7) / (b"hello" + b"z" * 500))
     out = decoded(frame[:59], wire_len=len(frame))
     assert (out["payload"], out["captured"], out["payload_len"]) == (b"hello", 5, 505)
     assert out["flags"] == CUT
@@ -137,7 +146,7 @@ def test_snaplen_keeps_wire_lengths() -> None:
 
 
 def test_options_cut_by_the_snaplen_are_unknown_not_wrong() -> None:
-    frame = wire(Ether() / IP4 / TCP(flags="S", options=[("MSS", 1460), ("Timestamp", (1, 2))]))
+    frame = wire(ether() / IP4 / TCP(flags="S", options=[("MSS", 1460), ("Timestamp", (1, 2))]))
     out = decoded(frame[:58], wire_len=len(frame))
     assert (out["result"], out["mss"], out["payload_len"]) == ("ok", 1460, 0)
     assert "ts_val" not in out
@@ -147,30 +156,28 @@ def test_options_cut_by_the_snaplen_are_unknown_not_wrong() -> None:
 # ---------------------------------------------------------------- ICMP
 
 
-@pytest.mark.parametrize(("request", "reply"), [(8, 0), (13, 14), (15, 16), (17, 18), (10, 9)])
-def test_icmp_request_and_reply_share_a_key(request: int, reply: int) -> None:
-    there = decoded(Ether() / IP4 / Raw(pack("!BBHI", request, 0, 0, 0)) if False else
-                    Ether() / IP(src="192.0.2.1", dst="198.51.100.7", proto=1)
-                    / Raw(pack("!BBHI", request, 0, 0, 0)))
-    back = decoded(Ether() / IP(src="198.51.100.7", dst="192.0.2.1", proto=1)
-                   / Raw(pack("!BBHI", reply, 0, 0, 0)))
-    assert there["key"] == key_of("192.0.2.1", request, "198.51.100.7", reply, 1)[0] == back["key"]
+@pytest.mark.parametrize(("ask", "answer"), [(8, 0), (13, 14), (15, 16), (17, 18), (10, 9)])
+def test_icmp_request_and_reply_share_a_key(ask: int, answer: int) -> None:
+    a, b = "192.0.2.1", "198.51.100.7"
+    there = decoded(ether() / IP(src=a, dst=b, proto=1) / Raw(pack("!BBHI", ask, 0, 0, 0)))
+    back = decoded(ether() / IP(src=b, dst=a, proto=1) / Raw(pack("!BBHI", answer, 0, 0, 0)))
+    assert there["key"] == key_of(a, ask, b, answer, 1)[0] == back["key"]
     assert {there["dir"], back["dir"]} == {0, 1}
-    assert (there["icmp_type"], back["icmp_type"]) == (request, reply)
+    assert (there["icmp_type"], back["icmp_type"]) == (ask, answer)
 
 
-@pytest.mark.parametrize(("request", "reply"),
+@pytest.mark.parametrize(("ask", "answer"),
                          [(128, 129), (130, 131), (133, 134), (135, 136), (139, 140), (144, 145)])
-def test_icmpv6_request_and_reply_share_a_key(request: int, reply: int) -> None:
+def test_icmpv6_request_and_reply_share_a_key(ask: int, answer: int) -> None:
     a, b = "2001:db8::1", "2001:db8::2"
-    there = decoded(Ether() / IPv6(src=a, dst=b, nh=58) / Raw(pack("!BBHI", request, 0, 0, 0)))
-    back = decoded(Ether() / IPv6(src=b, dst=a, nh=58) / Raw(pack("!BBHI", reply, 0, 0, 0)))
-    assert there["key"] == key_of(a, request, b, reply, 58)[0] == back["key"]
+    there = decoded(ether() / IPv6(src=a, dst=b, nh=58) / Raw(pack("!BBHI", ask, 0, 0, 0)))
+    back = decoded(ether() / IPv6(src=b, dst=a, nh=58) / Raw(pack("!BBHI", answer, 0, 0, 0)))
+    assert there["key"] == key_of(a, ask, b, answer, 58)[0] == back["key"]
 
 
 def test_icmp_error_names_the_flow_it_complains_about() -> None:
-    lost = decoded(Ether() / IP4 / UDP(sport=4000, dport=53) / b"q")
-    error = (Ether() / IP(src="203.0.113.9", dst="192.0.2.1") / ICMP(type=3, code=3)
+    lost = decoded(ether() / IP4 / UDP(sport=4000, dport=53) / b"q")
+    error = (ether() / IP(src="203.0.113.9", dst="192.0.2.1") / ICMP(type=3, code=3)
              / IPerror(src="192.0.2.1", dst="198.51.100.7") / UDPerror(sport=4000, dport=53))
     out = decoded(error)
     assert out["flags"] & QUOTE
@@ -178,13 +185,13 @@ def test_icmp_error_names_the_flow_it_complains_about() -> None:
         lost["key"], lost["hash"], lost["dir"])
     assert out["key"] == key_of("203.0.113.9", 3, "192.0.2.1", 3, 1)[0]
     quoted6 = IP6 / IPv6ExtHdrDestOpt() / TCP(sport=40000, dport=443)
-    out = decoded(Ether() / IPv6(src="2001:db8::ff", dst="2001:db8::1")
+    out = decoded(ether() / IPv6(src="2001:db8::ff", dst="2001:db8::1")
                   / ICMPv6TimeExceeded() / Raw(wire(quoted6)))
     assert (out["quoted_key"], out["quoted_dir"]) == FLOW6
 
 
 def test_icmp_error_with_a_bad_quote_is_noted() -> None:
-    out = decoded(Ether() / IP4 / ICMP(type=3) / Raw(b"\x45" + b"\0" * 7))
+    out = decoded(ether() / IP4 / ICMP(type=3) / Raw(b"\x45" + b"\0" * 7))
     assert out["result"] == "ok"
     assert not out["flags"] & QUOTE
     assert out["anomalies"] == {"icmp_quote_bad": 1}
@@ -192,7 +199,7 @@ def test_icmp_error_with_a_bad_quote_is_noted() -> None:
 
 def test_quoted_transport_is_not_counted() -> None:
     d = Decoding()
-    d.frame(ETHERNET, wire(Ether() / IP4 / ICMP(type=11) / IPerror() / TCPerror()))
+    d.frame(ETHERNET, wire(ether() / IP4 / ICMP(type=11) / IPerror(src="192.0.2.1", dst="192.0.2.2") / TCPerror()))
     assert d.counts == {"frames": 1, "ipv4": 1, "icmp": 1}
 
 
@@ -209,13 +216,13 @@ def nflog(payload: bytes, order: str) -> bytes:
 
 
 DATAGRAM = wire(IP4 / SEGMENT)
-ETHER = wire(Ether() / IP4 / SEGMENT)
+ETHER = wire(ether() / IP4 / SEGMENT)
 SNAPPED = b"\xaa\xaa\x03\0\0\0\x08\0" + DATAGRAM
 WIFI = b"\x08\x01" + b"\0" * 22 + SNAPPED
 
 LINKS = {
     "ethernet": (1, ETHER),
-    "802.3 snap": (1, wire(Ether(type=len(SNAPPED))) + SNAPPED + b"\0" * 3),
+    "802.3 snap": (1, wire(ether(type=len(SNAPPED))) + SNAPPED + b"\0" * 3),
     "sll": (113, wire(CookedLinux(proto=0x0800)) + DATAGRAM),
     "sll vlan": (113, wire(CookedLinux(proto=0x8100)) + b"\0\x05\x08\0" + DATAGRAM),
     "sll2": (276, sll2(DATAGRAM, 0x0800)),
@@ -263,31 +270,31 @@ def test_loopback_families_of_ipv6(family: int) -> None:
 @pytest.mark.parametrize("tags", [Dot1Q(vlan=7), Dot1AD(vlan=7) / Dot1Q(vlan=9),
                                   Dot1Q(vlan=7) / Dot1Q(vlan=8) / Dot1Q(vlan=9)])
 def test_the_outermost_vlan_is_kept(tags: Packet) -> None:
-    out = decoded(Ether() / tags / IP4 / SEGMENT)
+    out = decoded(ether() / tags / IP4 / SEGMENT)
     assert is_flow4(out)
     assert (out["vlan"], out["depth"]) == (7, 0)
 
 
 def test_pppoe_session_and_mpls_stacks() -> None:
-    assert is_flow4(decoded(Ether() / PPPoE(sessionid=1) / PPP() / IP4 / SEGMENT))
+    assert is_flow4(decoded(ether() / PPPoE(sessionid=1) / PPP() / IP4 / SEGMENT))
     labels = MPLS(label=20, s=0) / MPLS(label=30, s=1)
-    assert is_flow4(decoded(Ether() / labels / IP4 / SEGMENT))
-    pseudowire = wire(Ether() / MPLS(label=20, s=1)) + b"\0\0\0\0" + ETHER
+    assert is_flow4(decoded(ether() / labels / IP4 / SEGMENT))
+    pseudowire = wire(ether() / MPLS(label=20, s=1)) + b"\0\0\0\0" + ETHER
     assert is_flow4(decoded(pseudowire))
 
 
 @pytest.mark.parametrize("frame", [
-    Ether() / ARP(), Ether() / LLC() / STP(), Ether(type=0x88CC) / b"lldp",
-    Ether() / LLC() / SNAP(OUI=0x0C, code=0x2000) / b"cdp", Ether() / IP(proto=50) / b"esp!esp!",
-    Ether() / IP(proto=2) / b"igmpigmp", Ether() / IP(proto=132) / b"sctpsctp",
+    ether() / ARP(), ether() / LLC() / STP(), ether(type=0x88CC) / b"lldp",
+    ether() / LLC() / SNAP(OUI=0x0C, code=0x2000) / b"cdp", ether() / ip4(proto=50) / b"esp!esp!",
+    ether() / ip4(proto=2) / b"igmpigmp", ether() / ip4(proto=132) / b"sctpsctp",
 ])
 def test_understood_but_no_flow(frame: Packet) -> None:
     assert decoded(frame)["result"] == "no_flow"
 
 
 def test_unsupported_is_named_and_unknown_links_are_listed() -> None:
-    assert decoded(Ether(type=0x1234) / b"?")["anomalies"] == {"unsupported_ethertype": 1}
-    assert decoded(Ether() / IP(proto=253) / b"?")["anomalies"] == {"unsupported_ip_protocol": 1}
+    assert decoded(ether(type=0x1234) / b"?")["anomalies"] == {"unsupported_ethertype": 1}
+    assert decoded(ether() / ip4(proto=253) / b"?")["anomalies"] == {"unsupported_ip_protocol": 1}
     d = Decoding()
     for link in [9999, 253, 9999, *range(300, 320)]:
         assert d.frame(link, b"x" * 60)["result"] == "unsupported"
@@ -303,14 +310,14 @@ def test_unsupported_is_named_and_unknown_links_are_listed() -> None:
 def test_ipv6_extension_headers_and_hop_limit() -> None:
     chain = IPv6ExtHdrHopByHop() / IPv6ExtHdrDestOpt()
     packet = IPv6(src="2001:db8::1", dst="2001:db8::2", hlim=3, tc=3) / chain / SEGMENT
-    out = decoded(Ether() / packet)
+    out = decoded(ether() / packet)
     assert (out["key"], out["dir"]) == FLOW6
     assert (out["ttl"], out["flags"], out["payload"]) == (3, V6 | ECN_CE, b"hello")
 
 
 def chain_of(n: int) -> bytes:
     headers = (b"\x3c" + b"\0" * 7) * (n - 1) + b"\x06" + b"\0" * 7 if n else b""
-    return wire(IPv6(nh=60 if n else 6, plen=8 * n + 25) / Raw(headers + wire(SEGMENT)))
+    return wire(IPv6(src="2001:db8::1", dst="2001:db8::2", nh=60 if n else 6, plen=8 * n + 25) / Raw(headers + wire(SEGMENT)))
 
 
 @pytest.mark.parametrize(("headers", "result"), [
@@ -332,7 +339,7 @@ def test_lengths_left_to_the_offload_come_from_the_wire() -> None:
 
 
 def test_gso_is_flagged_and_no_fault() -> None:
-    out = decoded(Ether() / IP4 / TCP() / (b"z" * 20000))
+    out = decoded(ether() / IP4 / TCP() / (b"z" * 20000))
     assert out["flags"] & GSO
     assert out["anomalies"] == {"gso": 1}
 
@@ -372,7 +379,7 @@ def test_a_thousand_vlan_tags_end() -> None:
 
 def fragments(proto_packet: bytes, proto: int, size: int, ident: int = 77) -> list[bytes]:
     pieces = [proto_packet[i:i + size] for i in range(0, len(proto_packet), size)]
-    return [wire(Ether() / IP(src="192.0.2.1", dst="198.51.100.7", proto=proto, id=ident,
+    return [wire(ether() / ip4(proto=proto, id=ident,
                               frag=i * size // 8, flags="MF" if i + 1 < len(pieces) else 0)
                  / Raw(piece)) for i, piece in enumerate(pieces)]
 
@@ -397,13 +404,13 @@ def test_later_fragments_get_the_flow_of_the_first() -> None:
 
 def test_ipv6_fragments_and_atomic_fragments() -> None:
     d = Decoding()
-    first = Ether() / IP6 / IPv6ExtHdrFragment(id=5, m=1, nh=6) / Raw(wire(SEGMENT) + b"zzzzzzz")
-    later = Ether() / IP6 / IPv6ExtHdrFragment(id=5, offset=4, nh=6) / b"more"
+    first = ether() / IP6 / IPv6ExtHdrFragment(id=5, m=1, nh=6) / Raw(wire(SEGMENT) + b"zzzzzzz")
+    later = ether() / IP6 / IPv6ExtHdrFragment(id=5, offset=4, nh=6) / b"more"
     assert d.frame(ETHERNET, wire(first))["key"] == FLOW6[0]
     out = d.frame(ETHERNET, wire(later))
     assert (out["key"], out["payload"], out["flags"]) == (
         FLOW6[0], b"more", V6 | FRAGMENT | LATER)
-    atomic = decoded(Ether() / IP6 / IPv6ExtHdrFragment(id=6) / SEGMENT)
+    atomic = decoded(ether() / IP6 / IPv6ExtHdrFragment(id=6) / SEGMENT)
     assert (atomic["key"], atomic["flags"]) == (FLOW6[0], V6)
 
 
@@ -417,11 +424,11 @@ def test_fragment_of_a_tunnel_belongs_to_the_inner_flow() -> None:
 
 
 def test_fragment_attacks_are_named() -> None:
-    tiny = wire(Ether() / IP(proto=6, flags="MF", src="192.0.2.1", dst="198.51.100.7") / b"8octets!")
+    tiny = wire(ether() / ip4(proto=6, flags="MF") / b"8octets!")
     assert decoded(tiny)["anomalies"] == {"fragment_tiny": 1}
-    over = wire(Ether() / IP(proto=6, frag=1, src="192.0.2.1", dst="198.51.100.7") / b"8octets!")
+    over = wire(ether() / ip4(proto=6, frag=1) / b"8octets!")
     assert decoded(over)["anomalies"] == {"fragment_in_header": 1, "fragment_unattributed": 1}
-    far = wire(Ether() / IP(proto=17, frag=8191) / b"past the end of every datagram")
+    far = wire(ether() / ip4(proto=17, frag=8191) / b"past the end of every datagram")
     assert decoded(far)["result"] == "no_flow"
 
 
@@ -450,20 +457,22 @@ PPTP = pack("!HHHHII", 0x3081, 0x880B, 4 + len(DATAGRAM), 1, 5, 4) + b"\xff\x03\
 TUNNELS = {
     "ipip": (TUNNEL / IP4 / SEGMENT, FLOW4[0], "ipip"),
     "6in4": (TUNNEL / IP6 / SEGMENT, FLOW6[0], "6in4"),
-    "4in6": (IPv6(dst="2001:db8::9") / IP4 / SEGMENT, FLOW4[0], "ipip"),
+    "4in6": (IPv6(src="2001:db8::8", dst="2001:db8::9") / IP4 / SEGMENT, FLOW4[0], "ipip"),
     "gre": (TUNNEL / GRE() / IP4 / SEGMENT, FLOW4[0], "gre"),
     "gre all fields": (TUNNEL / GRE(chksum_present=1, key_present=1, seqnum_present=1)
                        / IP6 / SEGMENT, FLOW6[0], "gre"),
-    "gre bridging": (TUNNEL / GRE(proto=0x6558) / Ether() / IP4 / SEGMENT, FLOW4[0], "gre"),
-    "erspan ii": (TUNNEL / GRE(proto=0x88BE, seqnum_present=1) / ERSPAN_II() / Ether() / IP4
-                  / SEGMENT, FLOW4[0], "gre"),
+    "gre bridging": (TUNNEL / GRE(proto=0x6558) / ether() / IP4 / SEGMENT, FLOW4[0], "gre"),
+    "erspan ii": (TUNNEL / GRE(proto=0x88BE, seqnum_present=1) / Raw(b"\x10\1" + b"\0" * 6 + ETHER),
+                  FLOW4[0], "gre"),
     "wccp": (TUNNEL / GRE(proto=0x883E) / Raw(b"\0\0\0\0" + DATAGRAM), FLOW4[0], "gre"),
-    "pptp": (IP(proto=47) / Raw(PPTP), FLOW4[0], "gre"),
-    "vxlan": (TUNNEL / UDP(sport=9, dport=4789) / VXLAN(vni=7) / Ether() / IP4 / SEGMENT,
+    "pptp": (ip4(proto=47) / Raw(PPTP), FLOW4[0], "gre"),
+    "vxlan": (TUNNEL / UDP(sport=9, dport=4789) / VXLAN(vni=7) / ether() / IP4 / SEGMENT,
               FLOW4[0], "vxlan"),
-    "vxlan linux": (TUNNEL / UDP(sport=9, dport=8472) / VXLAN(vni=7, flags=8) / Ether() / IP6
+    "vxlan ip": (TUNNEL / UDP(sport=9, dport=4789) / VXLAN(flags=12, NextProtocol=2) / IP6
+                 / SEGMENT, FLOW6[0], "vxlan"),
+    "vxlan linux": (TUNNEL / UDP(sport=9, dport=8472) / VXLAN(vni=7, flags=8) / ether() / IP6
                     / SEGMENT, FLOW6[0], "vxlan"),
-    "geneve": (TUNNEL / UDP(sport=9, dport=6081) / GENEVE(proto=0x6558) / Ether() / IP4 / SEGMENT,
+    "geneve": (TUNNEL / UDP(sport=9, dport=6081) / GENEVE(proto=0x6558) / ether() / IP4 / SEGMENT,
                FLOW4[0], "geneve"),
     "geneve ip": (TUNNEL / UDP(sport=9, dport=6081) / GENEVE(proto=0x0800) / IP4 / SEGMENT,
                   FLOW4[0], "geneve"),
@@ -481,7 +490,7 @@ TUNNELS = {
 @pytest.mark.parametrize("name", TUNNELS)
 def test_tunnels_give_the_innermost_flow_whole_and_cut(name: str) -> None:
     packet, key, kind = TUNNELS[name]
-    frame = wire(Ether() / packet)
+    frame = wire(ether() / packet)
     d = Decoding()
     out = d.frame(ETHERNET, frame)
     assert out["result"] == "ok"
@@ -499,8 +508,8 @@ def test_tunnels_give_the_innermost_flow_whole_and_cut(name: str) -> None:
 def test_tunnels_nest_to_eight_and_not_further() -> None:
     packet = IP4 / SEGMENT
     for depth in range(1, 101):
-        packet = TUNNEL / Raw(wire(packet)) if False else IP(proto=4) / Raw(wire(packet))
-        out = decoded(Ether() / packet)
+        packet = ip4(proto=4) / Raw(wire(packet))
+        out = decoded(ether() / packet)
         if depth <= 8:
             assert is_flow4(out)
             assert out["depth"] == depth
@@ -514,13 +523,13 @@ def test_a_port_alone_is_no_tunnel(port: int) -> None:
     for size in range(0, 200):
         payload = rng.randbytes(size)
         sport, dport = (port, 1024) if size & 1 else (1024, port)
-        out = decoded(Ether() / IP4 / UDP(sport=sport, dport=dport) / Raw(payload))
+        out = decoded(ether() / IP4 / UDP(sport=sport, dport=dport) / Raw(payload))
         assert (out["result"], out["depth"], out["payload"]) == ("ok", 0, payload)
         assert out["key"] == key_of("192.0.2.1", sport, "198.51.100.7", dport, 17)[0]
 
 
 def test_echo_in_ipv6_is_icmp_58() -> None:
-    there = decoded(Ether() / IP6 / ICMPv6EchoRequest(id=1, seq=2, data=b"x"))
-    back = decoded(Ether() / IPv6(src=IP6.dst, dst=IP6.src) / ICMPv6EchoReply(id=1, seq=2))
+    there = decoded(ether() / IP6 / ICMPv6EchoRequest(id=1, seq=2, data=b"x"))
+    back = decoded(ether() / IPv6(src=IP6.dst, dst=IP6.src) / ICMPv6EchoReply(id=1, seq=2))
     assert there["key"] == back["key"]
     assert there["proto"] == 58
