@@ -122,12 +122,12 @@ cdef inline void fragment_remember(Decoder* d, const Walk* w, const Packet* out)
 cdef inline Layer ipv4_step(Decoder* d, Walk* w, Packet* out) noexcept nogil:
     cdef uint32_t head, total, offset
     cdef uint16_t fragment, number
-    count_outer(d, w, DC_IPV4)
     if not span_has(&w.s, IPV4_HEADER):
         return short_of(d, w, IPV4_HEADER, A_TRUNCATED_IPV4, A_MALFORMED_IPV4)
     head = <uint32_t> (span_u8(&w.s, 0) & 15) * 4
     if span_u8(&w.s, 0) >> 4 != 4 or head < IPV4_HEADER:
         return malformed(d, w, A_MALFORMED_IPV4)
+    count_outer(d, w, DC_IPV4)
     total = span_be16(&w.s, 2)
     if total == 0:
         note(d, A_IP_LENGTH_ZERO)
@@ -159,11 +159,11 @@ cdef inline Layer ipv6_step(Decoder* d, Walk* w, Packet* out) noexcept nogil:
     cdef uint32_t length
     cdef uint8_t next
     cdef Extensions e
-    count_outer(d, w, DC_IPV6)
     if not span_has(&w.s, IPV6_HEADER):
         return short_of(d, w, IPV6_HEADER, A_TRUNCATED_IPV6, A_MALFORMED_IPV6)
     if span_u8(&w.s, 0) >> 4 != 6:
         return malformed(d, w, A_MALFORMED_IPV6)
+    count_outer(d, w, DC_IPV6)
     length = span_be16(&w.s, 4)
     next = span_u8(&w.s, 6)
     w.flags = (w.flags | PKT_V6) & ~<uint16_t> PKT_ECN_CE

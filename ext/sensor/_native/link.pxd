@@ -164,14 +164,15 @@ cdef inline Layer nflog_step(Decoder* d, Walk* w) noexcept nogil:
         return link_short(d, w, 8)
     family = span_u8(&w.s, 0)
     skip(w, 4)
-    while left and span_has(&w.s, 4):
+    while left:
         left -= 1
+        if not span_has(&w.s, 4):
+            return link_short(d, w, 4)
         size = span_be16(&w.s, 0)
         kind = span_be16(&w.s, 2)
-        if kind & 0xff00 or size & 0xff:         # no attribute is above 255: little-endian
-            if kind & 0xff00:
-                size = size >> 8 | <uint16_t> (size << 8)
-                kind = kind >> 8
+        if kind & 0xff00:                        # no attribute is above 255: little-endian
+            size = size >> 8 | <uint16_t> (size << 8)
+            kind >>= 8
         if size < 4:
             return malformed(d, w, A_MALFORMED_LINK)
         if kind == 9:
@@ -390,6 +391,8 @@ cdef inline Layer ethertype_step(Decoder* d, Walk* w) noexcept nogil:
         return AT_PPP
     if kind == 0x6558:
         return AT_ETHERNET
+    if kind == 0x8870:                           # LLC in a frame longer than 1500
+        return AT_LLC
     # Understood, and no flow: 802.3 in a cooked capture, Cisco's own, RARP (and SLARP), IPX, flow
     # control and LACP, PPPoE discovery, HomePlug, 802.1X, LLDP, PTP, CFM, loopback, IS-IS.
     if kind in (0x0001, 0x2000, 0x8035, 0x8137, 0x8808, 0x8809, 0x8863, 0x887b, 0x888e, 0x88cc,

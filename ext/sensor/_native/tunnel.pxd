@@ -85,15 +85,21 @@ cdef inline Fit fits_ethernet(const Span* q, uint32_t wire, uint32_t at) noexcep
 
 
 cdef inline Fit fits_vxlan(const Span* q, uint32_t wire, Inside* found) noexcept nogil:
-    # RFC 7348: flag I, the reserved bits 0 (G and the group id of the group policy draft allowed).
+    # RFC 7348: flag I, the reserved bits 0. Allowed are G with a group id (group policy draft) and P
+    # with a next protocol (generic protocol extension): IPv4, IPv6 or Ethernet.
     cdef Fit fit = holds(q, wire, 8)
+    cdef uint8_t flags
     if fit != FIT_YES:
         return fit
-    if span_u8(q, 0) & 0x7f != 0x08 or span_u8(q, 7) != 0:
+    flags = span_u8(q, 0)
+    if flags & 0x7b != 0x08 or span_u8(q, 7) != 0:
         return FIT_NO
     found.head = 8
     found.at = AT_ETHERNET
     found.kind = DC_VXLAN
+    if flags & 0x04 and span_u8(q, 3) != 3:
+        found.at = AT_IP
+        return fits_ip(q, wire, 8) if 1 <= span_u8(q, 3) <= 2 else FIT_NO
     return fits_ethernet(q, wire, 8)
 
 
@@ -311,7 +317,9 @@ cdef inline Layer gre_step(Decoder* d, Walk* w) noexcept nogil:
     if kind == 0x22eb:
         return erspan_step(d, w, 12)
     if kind == 0x883e:                                       # WCCP: version 2 adds a redirect header
-        if span_has(&w.s, 4) and span_u8(&w.s, 0) >> 4 != 4:
+        if not span_has(&w.s, 4):
+            return short_of(d, w, 4, A_TRUNCATED_TUNNEL, A_MALFORMED_TUNNEL)
+        if span_u8(&w.s, 0) >> 4 != 4:
             skip(w, 4)
         return AT_IP
     return inner
