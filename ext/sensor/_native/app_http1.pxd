@@ -54,7 +54,7 @@ cdef extern from *:
     int sensor_h1_method(const uint8_t* p, uint32_t n, uint32_t* len) noexcept nogil
 
 cdef enum:
-    H1_LINE = 96                 # octets kept of a line that is split over segments
+    H1_LINE = 95                 # octets kept of a line that is split over segments
     H1_ASKED = 16                # requests in flight that are timed; a power of two
 
 cdef enum:                       # Http1Side.state
@@ -91,6 +91,7 @@ cdef struct Http1Side:
     uint8_t kept                 # octets in line[]
     uint8_t cut                  # the line was longer than line[]
     uint8_t looked               # H1_TUNNEL: its first octets were looked at
+    uint8_t begun                # a start-line was seen: before, other text is the middle of something
     uint8_t line[H1_LINE]
 
 cdef struct Http1:
@@ -180,7 +181,10 @@ cdef inline void http1_start_over(Http1Side* side, uint8_t state) noexcept nogil
 
 
 cdef inline void http1_fail(Http1* s, AppSink* sink, Http1Side* side) noexcept nogil:
-    sink_count(sink, C_HTTP_PARSE_ERRORS, 1)
+    if side.begun:
+        sink_count(sink, C_HTTP_PARSE_ERRORS, 1)
+    else:
+        sink_count(sink, C_APP_LOST_SYNC, 1)
     http1_forget(s)
     http1_start_over(side, H1_LOST)
 
@@ -346,6 +350,7 @@ cdef inline bint http1_start(Http1Side* side, const uint8_t* p, uint32_t n, bint
     side.flags = 0
     side.kind = H1_KIND_PLAIN
     side.code = 0
+    side.begun = 1
     side.state = H1_FIELDS
     if what >= 100:
         side.code = <uint16_t> what

@@ -26,7 +26,6 @@ cdef class WebStream:
     cdef uint32_t* counts
     cdef readonly int proto
     cdef readonly list names
-    cdef readonly list latencies
 
     def __cinit__(self, int proto=APP_HTTP):
         self.counts = <uint32_t*> calloc(HIST2_LEN, sizeof(uint32_t))
@@ -39,7 +38,6 @@ cdef class WebStream:
         self.sink.status = self.status
         self.proto = proto
         self.names = []
-        self.latencies = []
 
     def __dealloc__(self):
         free(self.counts)
@@ -54,12 +52,9 @@ cdef class WebStream:
         return n
 
     cdef gather(self):
-        cdef Hist* h = &self.latency[<int> L_HTTP_RESPONSE]
         if self.sink.name_source:
             self.names.append(bytes(self.sink.name[:self.sink.name_len]))
             self.sink.name_source = 0
-        while len(self.latencies) < <Py_ssize_t> h.total:
-            self.latencies.append(h.sum_ns - sum(self.latencies))
 
     def data(self, bint from_orig, bytes octets, uint64_t ts_ns=0):
         """The next octets of one direction; the copy is of the exact size, so ASan sees over-reads."""
@@ -97,7 +92,7 @@ cdef class WebStream:
     def figures(self):
         """Counters by name that are not zero; `touched` must agree with them."""
         cdef int i
-        found = {Counter(i).name: self.sink.n[i] for i in range(C_COUNT) if self.sink.n[i]}
+        found = {Counter(i).name: self.sink.n[i] for i in range(<int> C_COUNT) if self.sink.n[i]}
         assert self.sink.touched == sum(1 << int(Counter[name]) for name in found)
         return found
 
@@ -105,6 +100,11 @@ cdef class WebStream:
         """HTTP status code: responses."""
         cdef int i
         return {i: self.status[i] for i in range(STATUS_MAX) if self.status[i]}
+
+    def response_times(self):
+        """(samples, their sum in ns)"""
+        cdef Hist* h = &self.latency[<int> L_HTTP_RESPONSE]
+        return h.total, h.sum_ns
 
     def label(self):
         """AppProto of the connection as a whole."""

@@ -124,7 +124,7 @@ cdef inline bint hpack_says_grpc(const Hpack* h) noexcept nogil:
 cdef inline bint hpack_remembers(const Hpack* h, uint32_t index) noexcept nogil:
     # index: 62 is the newest dynamic entry, whose number is `inserted - 1`.
     cdef uint32_t mark = h.inserted - (index - HPACK_STATIC) + 1
-    cdef uint32_t i
+    cdef int i
     for i in range(HPACK_GRPC):
         if h.grpc_at[i] == mark:
             return True
