@@ -1,11 +1,12 @@
 # Just enough HPACK (RFC 7541) to see, in one client's header blocks, gRPC calls and :authority.
 #
 # Invariants: octets are taken as they come, split anywhere; of a string only its first HPACK_TEXT
-# decoded octets are kept. The dynamic table is not stored: an index names "the k-th newest entry", so
-# counting insertions gives every entry an absolute number, and only the numbers of the entries that
-# say `content-type: application/grpc` are remembered. Evictions need no model, because an encoder
-# cannot name an entry that is gone; the decoded size only decides whether an entry went in at all.
-# The one approximation: the length of a name that is itself a dynamic reference counts as 0.
+# decoded octets are kept, and only of names and of the two values that are of interest; the others
+# are skipped by count. The dynamic table is not stored: an index names "the k-th newest entry", so
+# counting insertions gives every entry a number, and only the numbers of entries that say
+# `content-type: application/grpc` are remembered. Sizes and evictions need no model: an encoder can
+# never name an entry that is gone, and one too large to go in empties the table, so that it shifts
+# only numbers that nobody can name any more.
 #
 # After an error, or missing octets, the table is unknown for good: `blind`.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -57,21 +58,13 @@ cdef extern from *:
         }
         return n < 30 ? 0 : -1;
     }
-    /* Lengths of the names of the static table, from index 1 (RFC 7541 appendix A). */
-    static const uint8_t sensor_hpack_name[62] = {
-        0,
-        10,7,7,5,5,7,7,7,7,7,7,7,7,7,14,15,15,13,6,27,3,5,13,13,19,16,16,14,16,13,12,6,4,4,6,7,4,
-        4,8,17,13,8,19,13,4,8,12,18,19,5,7,7,11,6,10,25,17,10,4,3,16,
-    };
     """
     int sensor_huffman(uint64_t acc, uint32_t n, uint8_t* symbol) noexcept nogil
-    const uint8_t[62] sensor_hpack_name
 
 cdef enum:
     HPACK_TEXT = 104             # decoded octets kept of a string
     HPACK_GRPC = 4               # gRPC entries remembered; a fifth takes the place of the oldest
     HPACK_STATIC = 61            # entries of the static table
-    HPACK_TABLE = 4096           # size of the dynamic table until it is resized
     HPACK_INTEGER_BITS = 28      # larger integers are an error
 
 cdef enum:                       # Hpack.step: what the next octet is
@@ -97,12 +90,9 @@ cdef struct Hpack:
     uint32_t integer
     uint32_t left                # octets of the string still to come
     uint32_t text_len            # decoded length of the string so far
-    uint32_t name_len
-    uint32_t table_max           # when `resized`
     uint32_t inserted            # entries put into the dynamic table so far
     uint32_t grpc_at[HPACK_GRPC] # 1 + the number of such an entry; 0: free
     uint8_t grpc_next
-    uint8_t resized
     uint8_t step
     uint8_t goal
     uint8_t shift
@@ -150,7 +140,6 @@ cdef inline void hpack_string_end(Hpack* h, AppSink* sink) noexcept nogil:
             h.name = HPACK_CONTENT_TYPE
         elif h.text_len == 10 and memcmp(h.text, b":authority", 10) == 0:
             h.name = HPACK_AUTHORITY
-        h.name_len = h.text_len
         h.step = HPACK_LENGTH
         return
     grpc = h.name == HPACK_CONTENT_TYPE and hpack_says_grpc(h)
@@ -158,8 +147,7 @@ cdef inline void hpack_string_end(Hpack* h, AppSink* sink) noexcept nogil:
         h.grpc = 1
     elif h.name == HPACK_AUTHORITY and h.text_len <= HPACK_TEXT:
         hpack_authority(h, sink)
-    if h.incremental and (<uint64_t> h.name_len + h.text_len + 32
-                          <= (h.table_max if h.resized else <uint32_t> HPACK_TABLE)):
+    if h.incremental:
         h.inserted += 1
         if grpc:
             h.grpc_at[h.grpc_next % HPACK_GRPC] = h.inserted
@@ -179,20 +167,16 @@ cdef inline void hpack_integer_end(Hpack* h, AppSink* sink) noexcept nogil:
         return
     h.step = HPACK_FIELD
     if h.goal == HPACK_RESIZE:
-        h.resized = 1
-        h.table_max = v
         return
     if v > HPACK_STATIC and v - HPACK_STATIC > h.inserted:
         h.blind = 1                                        # no such entry
     elif h.goal == HPACK_LITERAL:
         h.step = HPACK_LENGTH
-        h.name_len = 0
         if v == 0:
             h.name = HPACK_UNNAMED
         elif v > HPACK_STATIC:
             h.name = HPACK_CONTENT_TYPE if hpack_remembers(h, v) else HPACK_OTHER
         else:
-            h.name_len = sensor_hpack_name[v]
             h.name = <uint8_t> v if v == HPACK_AUTHORITY or v == HPACK_CONTENT_TYPE else HPACK_OTHER
     elif v == 0:
         h.blind = 1
@@ -225,11 +209,11 @@ cdef inline void hpack_first(Hpack* h, AppSink* sink, uint8_t octet) noexcept no
 
 
 cdef inline void hpack_text(Hpack* h, const uint8_t* p, uint32_t n) noexcept nogil:
-    # n more octets of a string. Nobody needs the length of a value that is neither read nor stored.
+    # n more octets of a string.
     cdef uint32_t i
     cdef uint8_t symbol = 0
     cdef int used
-    if not h.incremental and h.name == HPACK_OTHER:
+    if h.name == HPACK_OTHER:
         h.huffman = 0
         return
     if not h.huffman:
