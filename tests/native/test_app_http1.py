@@ -137,8 +137,8 @@ def test_what_h11_sends_is_counted_however_it_is_cut(
 
 def test_every_single_cut_gives_the_same_figures() -> None:
     asked = (
-        b"POST /up HTTP/1.1\nhost:\t[2001:db8::1]:80 \nX-Long: " + b"y" * 300 + b"\n folded: 9\n"
-        b"transfer-ENCODING: gzip, Chunked\n\n"
+        b"POST /" + b"u" * 200 + b" HTTP/1.1\nhost:\t[2001:db8::1]:80 \nX-Long: " + b"y" * 300 + b"\n folded: 9\n"
+        b"transfer-ENCODING: gzip, " + b"br, " * 30 + b"Chunked\n\n"
         b'5;ext="a"\r\nhello\r\n00A \r\n0123456789\r\n0\r\nTrailer: v\r\n\r\n' + GET
     )
     told = b"HTTP/1.1 100 Continue\r\n\r\n" + OK3 + b"HTTP/1.0 500 Oops\r\n\r\nuntil the end" + OK3

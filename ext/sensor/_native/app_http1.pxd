@@ -1,7 +1,8 @@
 # HTTP/1 on a TCP connection (RFC 9112): who asked, what was answered, how long it took.
 #
 # Invariants: nothing of a message is stored but a start-line or field line that is split over
-# segments (its first H1_LINE octets); bodies are skipped by count; every pass of the loop consumes
+# segments (of a long one, its beginning and its last H1_TAIL octets, which hold the version of a
+# request line and the last transfer coding); bodies are skipped by count; every pass of the loop consumes
 # an octet. Roles come from content: whoever sends a request line is the client, on any port and
 # whoever opened the connection.
 #
@@ -9,7 +10,7 @@
 # start-line was recognised. Lost sync waits for a segment that begins with a start-line.
 # At most H1_ASKED requests in flight are timed; the ones beyond are counted without a sample.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcmp, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 from sensor._native.app cimport (
     APP_HTTP2, APP_MAYBE, APP_NO, APP_TLS, APP_WEBSOCKET, APP_YES, AppVerdict,
@@ -55,6 +56,7 @@ cdef extern from *:
 
 cdef enum:
     H1_LINE = 95                 # octets kept of a line that is split over segments
+    H1_TAIL = 16                 # of these, when it is longer: its last ones
     H1_ASKED = 16                # requests in flight that are timed; a power of two
 
 cdef enum:                       # Http1Side.state
@@ -89,7 +91,7 @@ cdef struct Http1Side:
     uint8_t flags
     uint8_t kind
     uint8_t kept                 # octets in line[]
-    uint8_t cut                  # the line was longer than line[]
+    uint8_t cut                  # the line was longer than line[]: its middle is missing
     uint8_t looked               # H1_TUNNEL: its first octets were looked at
     uint8_t begun                # a start-line was seen: before, other text is the middle of something
     uint8_t line[H1_LINE]
@@ -108,7 +110,7 @@ cdef struct Http1:
 cdef inline int http1_start_line(const uint8_t* p, uint32_t n, bint whole, uint32_t* at) noexcept nogil:
     # What the first n octets of a start-line (without its CRLF) are: the status code of a response
     # (>= 100), the index of a request's method (*at: its target), or H1_NONE.
-    # A line that is not whole lacks its end, so its version cannot be asked for.
+    # Of a line that is not whole the end is missing, so its version cannot be asked for.
     cdef int method
     if n >= 12 and memcmp(p, b"HTTP/1.", 7) == 0:
         if (p[8] == 32 and 49 <= p[9] <= 57 and 48 <= p[10] <= 57 and 48 <= p[11] <= 57
@@ -305,8 +307,10 @@ cdef inline void http1_length(Http1Side* side, const uint8_t* p, uint32_t n) noe
     side.left = v
 
 
-cdef inline void http1_field(Http1Side* side, AppSink* sink, const uint8_t* p, uint32_t n) noexcept nogil:
-    # One field line; a folded one (obs-fold begins with a blank) matches no name and is passed over.
+cdef inline void http1_field(Http1Side* side, AppSink* sink, const uint8_t* p, uint32_t n,
+                             bint whole) noexcept nogil:
+    # One field line; a folded one (obs-fold begins with a blank) matches no name and is passed
+    # over. A name whose middle is missing is none.
     cdef uint8_t first = p[0] | 0x20
     cdef uint32_t at
     if first == 104 and n > 5 and p[4] == 58 and http1_is(p, b"host", 4):
@@ -326,7 +330,7 @@ cdef inline void http1_field(Http1Side* side, AppSink* sink, const uint8_t* p, u
     p += at
     n -= at
     if first == 104:
-        if side.code == 0 and not side.flags & H1_PROXIED:
+        if whole and side.code == 0 and not side.flags & H1_PROXIED:
             http1_host(sink, p, n)
     elif first == 99:
         http1_length(side, p, n)
@@ -391,16 +395,16 @@ cdef inline void http1_chunk(Http1* s, AppSink* sink, Http1Side* side, const uin
 
 cdef inline void http1_line(Http1* s, AppSink* sink, Http1Side* side, bint from_orig,
                             const uint8_t* p, uint32_t n, bint whole) noexcept nogil:
-    # One line without its line end; not whole: its first n octets.
-    if whole and n and p[n - 1] == 13:
+    # One line without its line end; not whole: its middle is missing.
+    if n and p[n - 1] == 13:
         n -= 1
     if side.state == H1_FIELDS:
         if n == 0:
             http1_header_end(s, sink, side, from_orig)
-        elif whole:
-            http1_field(side, sink, p, n)
+        else:
+            http1_field(side, sink, p, n, whole)
     elif side.state == H1_START:
-        if n and not http1_start(side, p, n, whole):       # blank lines before a message are allowed
+        if n and not http1_start(side, p, n, True):        # blank lines before a message are allowed
             http1_fail(s, sink, side)
     elif side.state == H1_CHUNK_SIZE:
         http1_chunk(s, sink, side, p, n)
@@ -410,11 +414,21 @@ cdef inline void http1_line(Http1* s, AppSink* sink, Http1Side* side, bint from_
 
 cdef inline void http1_keep(Http1Side* side, const uint8_t* p, uint32_t n) noexcept nogil:
     cdef uint32_t room = H1_LINE - side.kept
-    if n > room:
-        n = room
-        side.cut = 1
-    memcpy(side.line + side.kept, p, n)
-    side.kept += <uint8_t> n
+    cdef uint8_t* tail = side.line + H1_LINE - H1_TAIL
+    if n <= room:
+        memcpy(side.line + side.kept, p, n)
+        side.kept += <uint8_t> n
+        return
+    memcpy(side.line + side.kept, p, room)
+    side.kept = H1_LINE
+    side.cut = 1
+    p += room
+    n -= room
+    if n < H1_TAIL:
+        memmove(tail, tail + n, H1_TAIL - n)
+        memcpy(tail + H1_TAIL - n, p, n)
+    else:
+        memcpy(tail, p + n - H1_TAIL, H1_TAIL)
 
 
 cdef inline bint http1_opens(Http1* s, Http1Side* side, const uint8_t* p, uint32_t n,
