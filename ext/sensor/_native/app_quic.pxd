@@ -38,7 +38,7 @@ cdef enum QuicFamily:
 
 
 cdef struct Quic:
-    uint64_t initial_ns            # client's first Initial; 0 = not seen
+    uint64_t initial_ns            # client's first Initial
     uint64_t server_ns             # initial to the server's first long header
     uint64_t handshake_ns          # server's first Handshake packet
     uint64_t first_id              # connection ids (quic_id): the client's first destination,
@@ -47,6 +47,7 @@ cdef struct Quic:
     uint64_t retry_id              #   what it called itself in a Retry
     uint32_t version
     uint8_t known                  # a connection was counted
+    uint8_t initial                # the client's Initial was seen
     uint8_t swapped                # the responder is the QUIC client
     uint8_t answered               # server_ns is set
     uint8_t shook                  # handshake_ns is set
@@ -211,20 +212,21 @@ cdef inline void quic_packet(Quic* s, AppSink* sink, bint from_orig, const QuicL
     # Bias: the server half holds the server's time to make its first answer; the client half the
     # client's time to check the certificate.
     cdef bint client
-    if not s.known or (h.type == Q_INITIAL and from_orig != s.swapped and not quic_same(s, h)):
+    if not s.known or (h.type == Q_INITIAL and s.initial and from_orig != s.swapped
+                       and not quic_same(s, h)):
         memset(s, 0, sizeof(Quic))
         s.known = 1
         s.swapped = not from_orig
         s.version = h.version
-        s.first_id = h.destination
-        s.client_id = h.source
-        s.server_id = s.retry_id = h.destination
-        s.initial_ns = sink.ts_ns
-        s.done = h.type != Q_INITIAL                     # picked up in the middle: no latency
         sink_count(sink, C_QUIC_CONNECTIONS, 1)
-        return
     client = from_orig != s.swapped
     if client:
+        if h.type == Q_INITIAL and not s.initial:
+            s.initial = 1
+            s.first_id = s.server_id = s.retry_id = h.destination
+            s.client_id = h.source
+            s.initial_ns = sink.ts_ns
+            s.done = s.answered                          # picked up in the middle: no latency
         if h.type == Q_HANDSHAKE and s.shook and not s.done:
             s.done = 1
             if sink.ts_ns >= s.handshake_ns:
@@ -239,8 +241,8 @@ cdef inline void quic_packet(Quic* s, AppSink* sink, bint from_orig, const QuicL
         s.server_id = h.source
     if not s.answered:
         s.answered = 1
-        if sink.ts_ns < s.initial_ns:
-            s.done = 1                                   # time ran backwards: no sample
+        if not s.initial or sink.ts_ns < s.initial_ns:
+            s.done = 1                                   # or time ran backwards: no sample
         else:
             s.server_ns = sink.ts_ns - s.initial_ns
     if h.type == Q_HANDSHAKE and not s.shook:

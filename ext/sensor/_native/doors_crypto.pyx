@@ -9,7 +9,7 @@ from sensor._native.app_quic cimport Quic, QuicInitialQueue, quic_datagram
 from sensor._native.app_tls cimport Tls, tls_data, tls_end, tls_gap, tls_probe
 from sensor._native.counters cimport C_COUNT
 from sensor._native.histogram cimport HIST3_LEN, Hist
-from sensor._native.sink cimport L_COUNT, STATUS_MAX, AppSink
+from sensor._native.sink cimport L_COUNT, L_QUIC_HANDSHAKE, L_TLS_HANDSHAKE, STATUS_MAX, AppSink
 
 from sensor._native.counters import Counter
 
@@ -53,8 +53,7 @@ cdef class _Sink:
             return None
         return bytes(self.sink.name[:self.sink.name_len])
 
-    def latencies(self, int kind):
-        """(samples, sum in ns) of one LatencyKind."""
+    cdef tuple samples(self, int kind):
         return self.latency[kind].total, self.latency[kind].sum_ns
 
 
@@ -85,6 +84,11 @@ cdef class TlsDoor(_Sink):
     def end(self):
         """The connection is over."""
         tls_end(&self.tls, &self.sink)
+
+    @property
+    def handshakes(self):
+        """(samples, sum in ns) of L_TLS_HANDSHAKE."""
+        return self.samples(L_TLS_HANDSHAKE)
 
     @property
     def state(self):
@@ -164,6 +168,11 @@ cdef class QuicDoor(_Sink):
     def forget(self):
         """Start over with a fresh flow; counters and queue stay."""
         memset(&self.quic, 0, sizeof(Quic))
+
+    @property
+    def handshakes(self):
+        """(samples, sum in ns) of L_QUIC_HANDSHAKE."""
+        return self.samples(L_QUIC_HANDSHAKE)
 
     @property
     def version(self):
