@@ -158,7 +158,8 @@ def real_handshake(name: str, alpn: list[str]) -> list[tuple[bool, bytes]]:
     there = settings(is_client=False, alpn_protocols=alpn, certificate=certificate, private_key=key)
     here = settings(server_name=name, alpn_protocols=alpn, verify_mode=ssl.CERT_NONE)
     client = connection.QuicConnection(configuration=here)
-    client.connect(("192.0.2.1", 443), now=0.0)
+    address = ("192.0.2.1", 443)
+    client.connect(address, now=0.0)
     server = connection.QuicConnection(
         configuration=there,
         original_destination_connection_id=client.original_destination_connection_id,
@@ -168,7 +169,7 @@ def real_handshake(name: str, alpn: list[str]) -> list[tuple[bool, bytes]]:
         for side, sender, receiver in ((CLIENT, client, server), (SERVER, server, client)):
             for octets, _ in sender.datagrams_to_send(now=float(at)):
                 seen.append((side, octets))
-                receiver.receive_datagram(octets, ("192.0.2.2", 443), now=float(at))
+                receiver.receive_datagram(octets, address, now=float(at))
     return seen
 
 
