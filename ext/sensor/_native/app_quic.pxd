@@ -11,6 +11,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from sensor._native.app cimport AppVerdict, APP_NO, APP_YES
 from sensor._native.counters cimport C_QUIC_CONNECTIONS
+from sensor._native.packet cimport sensor_mum
 from sensor._native.sink cimport AppSink, L_QUIC_HANDSHAKE, sink_count, sink_latency
 from sensor._native.span cimport sensor_be32
 
@@ -93,11 +94,11 @@ cdef inline QuicFamily quic_family(uint32_t version) noexcept nogil:
 
 
 cdef inline uint64_t quic_id(const uint8_t* p, uint32_t n) noexcept nogil:
-    # FNV-1a of a connection id, its length included.
-    cdef uint64_t h = (<uint64_t> 0xCBF29CE484222325 ^ n) * <uint64_t> 0x100000001B3
+    # A connection id as one number. Who makes two ids collide hides one of his own connections.
+    cdef uint64_t h = <uint64_t> 0xA0761D6478BD642F ^ n
     cdef uint32_t i
     for i in range(n):
-        h = (h ^ p[i]) * <uint64_t> 0x100000001B3
+        h = sensor_mum(h ^ p[i], <uint64_t> 0xE7037ED1A0B428DB)
     return h
 
 

@@ -414,9 +414,9 @@ cdef inline void tls_handshake(Tls* s, AppSink* sink, TlsSide* d, const uint8_t*
         d.message_n += 1
         if d.message_n < 4:
             continue
-        d.message_n = 0
         type = d.message_head >> 24
         d.message_left = d.message_head & 0xFFFFFF
+        d.message_head = d.message_n = 0
         d.hello = 0
         if type == MSG_CLIENT_HELLO or type == MSG_SERVER_HELLO:
             if d.message_left > HELLO_MAX:
@@ -436,8 +436,8 @@ cdef inline void tls_handshake(Tls* s, AppSink* sink, TlsSide* d, const uint8_t*
 cdef inline void tls_lose(AppSink* sink, TlsSide* d) noexcept nogil:
     sink_count(sink, C_APP_LOST_SYNC, 1)
     d.lost = 1
-    d.record_left = d.message_left = 0
-    d.head_n = d.message_n = d.hello = 0
+    d.record_left = d.message_left = d.message_head = 0
+    d.head = d.head_n = d.message_n = d.hello = 0
 
 
 cdef inline uint32_t tls_overhead(const Tls* s) noexcept nogil:
@@ -475,13 +475,13 @@ cdef inline bint tls_record(Tls* s, AppSink* sink, TlsSide* d) noexcept nogil:
     cdef uint32_t type = <uint32_t> (d.head >> 32) & 0xFF
     cdef uint32_t version = <uint32_t> (d.head >> 16) & 0xFFFF
     cdef uint32_t length = <uint32_t> (d.head & 0xFFFF)
+    cdef uint32_t v2_length = <uint32_t> (d.head >> 24)
     cdef bint client = (d == &s.side[1]) != s.swapped
-    d.head_n = 0
+    d.head = d.head_n = 0
     if not tls_header_ok(type, version, length):
-        if d.in_step or not tls_v2_hello_ok(
-                <uint32_t> (d.head >> 24) & 0xFFFF, version & 0xFF, length):
+        if d.in_step or not tls_v2_hello_ok(v2_length, version & 0xFF, length):
             return 0
-        d.record_left = (<uint32_t> (d.head >> 24) & 0x7FFF) - 3
+        d.record_left = (v2_length & 0x7FFF) - 3
         d.type = TLS_V2_HELLO
         d.in_step = 1
         tls_client_hello(s, sink, d)
@@ -577,7 +577,8 @@ cdef inline void tls_gap(Tls* s, AppSink* sink, bint from_orig, uint64_t n) noex
 
 cdef inline void tls_end(Tls* s, AppSink* sink) noexcept nogil:
     # The connection is over: a hello that nobody answered, neither by ServerHello nor by alert.
-    # Not said when octets of the server are missing (unknown, not an error).
+    # Not said when octets of the server are missing (unknown, not an error). That packets of both
+    # directions were captured at all is for the caller to know.
     cdef TlsSide* server = &s.side[1 if s.swapped else 0]
     if s.hello_seen and not (s.server_hello_seen or s.retried or s.fatal_alert
                              or server.lost or server.dead or server.opaque):
