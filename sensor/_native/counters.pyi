@@ -1,4 +1,4 @@
-"""The typed face of counters.pxd; tests/docs/test_counters.py holds the two together."""
+"""The typed face of counters.pxd; tests/docs/test_house.py holds the two together."""
 
 from enum import IntEnum
 
