@@ -24,7 +24,9 @@ DIRECTIVES = {
     "wraparound": False,
     "initializedcheck": CHECKED,
     "nonecheck": CHECKED,
-    "overflowcheck": CHECKED,
+    # Sequence numbers and hashes wrap on purpose: unsigned arithmetic is modular here. UBSan
+    # watches the signed kind.
+    "overflowcheck": False,
     "cdivision": True,
     "embedsignature": True,
     "binding": True,
