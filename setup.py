@@ -42,13 +42,15 @@ if BUILD == "sanitize":
     CFLAGS += ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
     LDFLAGS += ["-fsanitize=address,undefined"]
 
-# One flavour is built in place at a time: a change of it makes every module out of date.
-flavour = Path("build/flavour")
-if not flavour.exists() or flavour.read_text() != BUILD:
-    flavour.parent.mkdir(exist_ok=True)
-    flavour.write_text(BUILD)
+# One recipe is built in place at a time: a change of it makes every module out of date.
+recipe = repr((BUILD, DIRECTIVES, CFLAGS, LDFLAGS))
+stamp = Path("build/recipe")
+changed = not stamp.exists() or stamp.read_text() != recipe
+if changed:
+    stamp.parent.mkdir(exist_ok=True)
+    stamp.write_text(recipe)
 # The rooms are headers (.pxd) compiled into every module that cimports them.
-headers = [str(flavour), "setup.py", *sorted(str(p) for p in Path("ext").rglob("*.pxd"))]
+headers = [str(stamp), *sorted(str(p) for p in Path("ext").rglob("*.pxd"))]
 
 setup(
     packages=[*find_packages(include=["sensor", "sensor.*"]), "sensor.rules"],
@@ -67,5 +69,6 @@ setup(
         build_dir=f"build/cython-{BUILD}",
         nthreads=int(os.environ.get("SENSOR_JOBS", "0")),
         compiler_directives=DIRECTIVES,
+        force=changed,
     ),
 )
