@@ -46,29 +46,31 @@ if BUILD == "sanitize":
 recipe = repr((BUILD, DIRECTIVES, CFLAGS, LDFLAGS))
 stamp = Path("build/recipe")
 changed = not stamp.exists() or stamp.read_text() != recipe
+# The rooms are headers (.pxd) compiled into every module that cimports them.
+headers = [str(stamp), *sorted(str(path) for path in Path("ext").rglob("*.pxd"))]
+
+modules = cythonize(
+    [
+        Extension(
+            f"sensor._native.{source.stem}",
+            [str(source)],
+            depends=headers,
+            extra_compile_args=CFLAGS,
+            extra_link_args=LDFLAGS,
+        )
+        for source in sorted(Path("ext/sensor/_native").glob("*.pyx"))
+    ],
+    include_path=["ext"],
+    build_dir=f"build/cython-{BUILD}",
+    nthreads=int(os.environ.get("SENSOR_JOBS", "0")),
+    compiler_directives=DIRECTIVES,
+    force=changed,
+)
 if changed:
     stamp.parent.mkdir(exist_ok=True)
     stamp.write_text(recipe)
-# The rooms are headers (.pxd) compiled into every module that cimports them.
-headers = [str(stamp), *sorted(str(p) for p in Path("ext").rglob("*.pxd"))]
 
 setup(
     packages=[*find_packages(include=["sensor", "sensor.*"]), "sensor.rules"],
-    ext_modules=cythonize(
-        [
-            Extension(
-                f"sensor._native.{source.stem}",
-                [str(source)],
-                depends=headers,
-                extra_compile_args=CFLAGS,
-                extra_link_args=LDFLAGS,
-            )
-            for source in sorted(Path("ext/sensor/_native").glob("*.pyx"))
-        ],
-        include_path=["ext"],
-        build_dir=f"build/cython-{BUILD}",
-        nthreads=int(os.environ.get("SENSOR_JOBS", "0")),
-        compiler_directives=DIRECTIVES,
-        force=changed,
-    ),
+    ext_modules=modules,
 )
