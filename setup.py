@@ -45,7 +45,9 @@ if BUILD == "sanitize":
 # One recipe is built in place at a time: a change of it makes every module out of date.
 recipe = repr((BUILD, DIRECTIVES, CFLAGS, LDFLAGS))
 stamp = Path("build/recipe")
-changed = not stamp.exists() or stamp.read_text() != recipe
+stamp.parent.mkdir(exist_ok=True)
+stamp.touch()
+changed = stamp.read_text() != recipe
 # The rooms are headers (.pxd) compiled into every module that cimports them.
 headers = [str(stamp), *sorted(str(path) for path in Path("ext").rglob("*.pxd"))]
 
@@ -66,8 +68,7 @@ modules = cythonize(
     compiler_directives=DIRECTIVES,
     force=changed,
 )
-if changed:
-    stamp.parent.mkdir(exist_ok=True)
+if changed:  # noted only now: a translation that fails is tried again
     stamp.write_text(recipe)
 
 setup(
