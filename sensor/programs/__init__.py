@@ -1,1 +1,1 @@
-"""The composition roots: the only place that knows every other part."""
+"""The composition roots: the only place that knows everybody."""
