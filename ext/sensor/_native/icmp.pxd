@@ -119,6 +119,7 @@ cdef inline DecodeResult icmp_decode(Decoder* d, Packet* out, const Span* s, uin
     kind = span_u8(s, 0)
     code = span_u8(s, 1)
     rest = span_from(s, ICMP_HEADER)
+    out.seq = span_be32(s, 4)                  # echo: identifier and sequence number
     out.payload = rest.p
     out.captured = rest.n
     out.payload_len = wire - ICMP_HEADER
