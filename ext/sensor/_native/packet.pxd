@@ -7,7 +7,7 @@
 # numbers, so both directions of a connection have the same key. IPv4 is ::ffff:a.b.c.d.
 #   key[0..1] address A, key[2..3] address B, key[4] = port A << 48 | port B << 32 | proto
 # ICMP "ports" are Zeek's: the type, and the counterpart's type (or the code, for one-way types);
-# see icmp.pxd. VLAN and tunnel are not part of the key (as in Zeek): one direction may come untagged.
+# see icmp.pxd. VLAN and tunnel are not part of the key (as in Zeek): one direction may be untagged.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum DecodeResult:
