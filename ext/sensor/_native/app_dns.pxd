@@ -330,7 +330,7 @@ cdef inline void dns_learn(DnsCache* cache, uint64_t now_ns, const uint8_t* p, u
     cdef uint32_t at = q.end
     cdef uint32_t wanted = DNS_HEADER
     cdef uint32_t owner, rtype, ttl, rdlen
-    cdef uint32_t chain_ttl = 0xffffffff
+    cdef uint32_t chain_ttl = ~<uint32_t> 0
     cdef uint32_t dotted = 0
     cdef uint64_t address[2]
     cdef uint8_t name[DNS_NAME + 1]
@@ -354,7 +354,7 @@ cdef inline void dns_learn(DnsCache* cache, uint64_t now_ns, const uint8_t* p, u
         at += 10
         if rdlen > n - at:
             return
-        if ttl & 0x80000000:       # RFC 2181 8: such a TTL is 0
+        if ttl >> 31:              # RFC 2181 8: such a TTL is 0
             ttl = 0
         if rtype == 5 or (rtype == 1 and rdlen == 4) or (rtype == 28 and rdlen == 16):
             if dns_same_name(p, n, owner, wanted):

@@ -32,8 +32,10 @@ cdef enum:
 cdef extern from *:
     """
     #define RTP_STALE_NS 2000000000ULL
+    #define RTP_PAUSE_NS 10000000000LL
     """
     uint64_t RTP_STALE_NS          # silence after which a new source may take the slot
+    int64_t RTP_PAUSE_NS           # spacing beyond which jitter means nothing
 
 cdef struct RtpStream:
     uint64_t window
@@ -105,7 +107,7 @@ cdef inline void rtp_jitter_add(RtpStream* s, uint64_t now_ns, uint32_t ts,
     cdef uint32_t clock = rtp_clock(pt)
     cdef int64_t arrival = <int64_t> (now_ns - s.last_ns)
     cdef int64_t d
-    if pt == s.payload_type and -10000000000 < arrival < 10000000000:
+    if pt == s.payload_type and -RTP_PAUSE_NS < arrival < RTP_PAUSE_NS:
         if clock == 0:
             clock = RTP_ASSUMED_CLOCK
         d = arrival * clock // 1000000000 - <int32_t> (ts - s.last_ts)
