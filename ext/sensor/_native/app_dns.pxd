@@ -42,6 +42,7 @@ cdef enum:
     DNS_STEPS = 128                # labels and pointers of one name
     DNS_ANSWERS = 64               # records walked per message
     DNS_SETS = 16384               # x 4 ways x 16 B = 1 MiB
+    DNS_WORDS = 256                # DNS_SETS / 64: bit s of the words says that set s is in use
     DNS_TCP_KEEP = 512             # octets of a message kept when it spans segments
     DNS_TICK_SHIFT = 22            # 4.19 ms; the sweep turns once in 256 ticks
     DNS_BAD = 0                    # an offset no name can end at
@@ -60,7 +61,7 @@ cdef struct DnsSlot:
 
 cdef struct DnsTable:              # all zero and a secret = fresh
     DnsSlot slots[DNS_SETS * 4]
-    uint64_t occupied[256]         # DNS_SETS / 64
+    uint64_t occupied[DNS_WORDS]
     uint64_t secret[2]
     uint64_t tick                  # the sweep has done everything before this one
     uint64_t evicted               # questions forgotten because their set was full
@@ -316,7 +317,7 @@ cdef inline void dns_sweep(DnsTable* t, uint64_t now_ns, AppSink* sink) noexcept
 cdef inline void dns_flush(DnsTable* t, uint64_t now_ns, AppSink* sink) noexcept nogil:
     # End of input: old questions are unanswered; about the younger ones nothing is known.
     cdef uint32_t word
-    for word in range(DNS_SETS // 64):
+    for word in range(DNS_WORDS):
         dns_sweep_sets(t, word, now_ns, sink)
 
 
