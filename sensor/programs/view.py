@@ -155,8 +155,8 @@ def traffic_facts(document: dict[str, Any]) -> list[tuple[str, str]]:
     bandwidth = agent.get("bandwidth_metrics", {})
     if bandwidth.get("ingress_mbps") is not None:
         directions = (
-            f"{way} {mbits(bandwidth[f'{name}_mbps'])}, peak {mbits(bandwidth[f'peak_{name}_mbps'])}"
-            for way, name in (("in", "ingress"), ("out", "egress"))
+            f"{way} {mbits(bandwidth[mean])}, peak {mbits(bandwidth['peak_' + mean])}"
+            for way, mean in (("in", "ingress_mbps"), ("out", "egress_mbps"))
         )
         facts.append(("Bandwidth", "; ".join(directions)))
     made = document["connections"]
