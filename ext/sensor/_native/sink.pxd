@@ -42,14 +42,14 @@ cdef struct AppSink:
 
 
 cdef inline void sink_count(AppSink* s, Counter c, uint32_t by) noexcept nogil:
-    s.n[c] += by
-    s.touched |= <uint64_t> 1 << c
+    s.n[<int> c] += by
+    s.touched |= <uint64_t> 1 << <int> c
 
 
 cdef inline void sink_latency(AppSink* s, LatencyKind kind, uint64_t start_ns, uint64_t end_ns) noexcept nogil:
     # Time may run backwards in a capture: such a pair is no sample.
     if end_ns >= start_ns:
-        hist_record(&s.latency[kind], end_ns - start_ns)
+        hist_record(&s.latency[<int> kind], end_ns - start_ns)
 
 
 cdef inline void sink_status(AppSink* s, uint32_t code) noexcept nogil:

@@ -1,0 +1,264 @@
+# Who gets the octets: seconds and bins, totals, the endpoint, the peer's prefix, the protocol leaf.
+#
+# A flow is counted under an endpoint from the moment its name can be known: until its first payload
+# was looked at (`endpoint` == 0) its counts wait in its own halves and are settled all at once.
+# Slots belong to one window: at a window's end the epoch moves on and each flow looks its slot up
+# again at its next packet.
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memset
+from sensor._native.app cimport (
+    APP_DNS, APP_GRPC, APP_HTTP, APP_HTTP2, APP_LLMNR, APP_MDNS, APP_QUIC, APP_TLS, APP_WEBSOCKET)
+from sensor._native.clock cimport NONE_NS, NS_PER_SECOND, NS_PER_TICK
+from sensor._native.core cimport NO_APP, Core, is_local
+from sensor._native.counters cimport (
+    C_BYTES_RECEIVED, C_BYTES_SENT, C_CONNECTIONS_ACTIVE, C_CONNECTIONS_NEW, C_COUNT,
+    C_PACKETS_RECEIVED, C_PACKETS_SENT, Counter)
+from sensor._native.dns_cache cimport dns_cache_get
+from sensor._native.flow cimport (
+    LEAF_DNS, LEAF_GRPC, LEAF_HTTP, LEAF_HTTPS, LEAF_ICMP, LEAF_OTHER, LEAF_OTHER_TCP,
+    LEAF_OTHER_UDP, LEAF_QUIC, LEAF_WEBSOCKET, Flow)
+from sensor._native.histogram cimport hist_record
+from sensor._native.sink cimport L_TCP_RTT, NAME_DNS, NAME_MAX, AppSink
+from sensor._native.window cimport (
+    ENDPOINTS, SECONDS, SIDE_IN, SIDE_OTHER, SIDE_OUT, EndpointRow, SecondRow, Window,
+    endpoint_latency, endpoint_slot, peer_slot)
+
+cdef extern from *:
+    uint64_t __builtin_bswap64(uint64_t x) noexcept nogil
+    int __builtin_ctzll(unsigned long long x) noexcept nogil
+
+cdef enum:
+    ROOM_FOR_ATTEMPTS = 512        # endpoints that unanswered attempts alone may make
+
+
+cdef inline uint8_t role_of(const Core* c, uint64_t oh, uint64_t ol, uint64_t rh, uint64_t rl) noexcept nogil:
+    cdef uint8_t o = is_local(c, oh, ol)
+    cdef uint8_t r = is_local(c, rh, rl)
+    return o | (r << 1)
+
+
+cdef inline bint is_sent(uint8_t role, bint from_orig) noexcept nogil:
+    # Did the agent send it?  Where neither or both sides are local, the originator stands for it.
+    return not from_orig if role == 2 else from_orig
+
+
+cdef inline void second_turn(Core* c, uint64_t ts) noexcept nogil:
+    # A new second (or the first one): open its row; the row of the old one stays as it is.
+    cdef Window* w = c.now
+    cdef int64_t second = <int64_t> (ts // NS_PER_SECOND)
+    if w.n_seconds == SECONDS:
+        w.seconds_lost += 1        # longer windows than 4,096 busy seconds: the last row takes it all
+    else:
+        w.n_seconds += 1
+        memset(&w.seconds[w.n_seconds - 1], 0, sizeof(SecondRow))
+        w.seconds[w.n_seconds - 1].second = second
+    c.second_end_ns = (<uint64_t> second + 1) * NS_PER_SECOND
+    c.bin = <uint32_t> ((ts - <uint64_t> second * NS_PER_SECOND) // NS_PER_TICK)
+    c.bin_end_ns = <uint64_t> second * NS_PER_SECOND + (c.bin + 1) * <uint64_t> NS_PER_TICK
+
+
+cdef inline void bin_turn(Core* c) noexcept nogil:
+    # clock_ns has passed bin_end_ns.
+    if c.clock_ns >= c.second_end_ns:
+        second_turn(c, c.clock_ns)
+    else:
+        c.bin = <uint32_t> ((c.clock_ns - (c.second_end_ns - NS_PER_SECOND)) // NS_PER_TICK)
+        c.bin_end_ns = c.second_end_ns - NS_PER_SECOND + (c.bin + 1) * <uint64_t> NS_PER_TICK
+
+
+cdef inline void count_side(Core* c, int side, uint32_t octets) noexcept nogil:
+    cdef SecondRow* s = &c.now.seconds[c.now.n_seconds - 1]
+    s.bytes[side] += octets
+    s.packets[side] += 1
+    s.bins[side][c.bin] += octets
+
+
+cdef inline void count_sent(Core* c, uint8_t role, bint sent, uint32_t octets) noexcept nogil:
+    count_side(c, SIDE_OTHER if role == 0 or role == 3 else (SIDE_OUT if sent else SIDE_IN), octets)
+    if sent:
+        c.now.totals[<int> C_PACKETS_SENT] += 1
+        c.now.totals[<int> C_BYTES_SENT] += octets
+    else:
+        c.now.totals[<int> C_PACKETS_RECEIVED] += 1
+        c.now.totals[<int> C_BYTES_RECEIVED] += octets
+
+
+cdef inline uint8_t leaf_of(uint8_t proto, uint8_t app) noexcept nogil:
+    if proto == 6:
+        if app == APP_TLS:
+            return LEAF_HTTPS
+        if app == APP_HTTP or app == APP_HTTP2:
+            return LEAF_HTTP
+        if app == APP_WEBSOCKET:
+            return LEAF_WEBSOCKET
+        if app == APP_GRPC:
+            return LEAF_GRPC
+        if app == APP_DNS:
+            return LEAF_DNS
+        return LEAF_OTHER_TCP
+    if proto == 17:
+        if app == APP_QUIC:
+            return LEAF_QUIC
+        if app == APP_DNS or app == APP_MDNS or app == APP_LLMNR:
+            return LEAF_DNS
+        return LEAF_OTHER_UDP
+    if proto == 1 or proto == 58:
+        return LEAF_ICMP
+    return LEAF_OTHER
+
+
+cdef inline void responder_of(const Flow* f, uint64_t* hi, uint64_t* lo, uint16_t* port) noexcept nogil:
+    cdef int side = 0 if f.orig_dir else 2
+    hi[0] = f.key[side]
+    lo[0] = f.key[side + 1]
+    port[0] = <uint16_t> (f.key[4] >> (48 if f.orig_dir else 32))
+
+
+cdef inline void originator_of(const Flow* f, uint64_t* hi, uint64_t* lo, uint16_t* port) noexcept nogil:
+    cdef int side = 2 if f.orig_dir else 0
+    hi[0] = f.key[side]
+    lo[0] = f.key[side + 1]
+    port[0] = <uint16_t> (f.key[4] >> (32 if f.orig_dir else 48))
+
+
+cdef inline void count_at(Core* c, Flow* f, Counter counter, uint64_t by) noexcept nogil:
+    # Endpoint and totals; before the endpoint is known, totals only.
+    c.now.totals[<int> counter] += by
+    if f.endpoint >> 16 == c.epoch:
+        c.now.endpoints[f.endpoint & 0xffff].n[<int> counter] += by
+
+
+cdef inline void settle_endpoint(Core* c, Flow* f) noexcept nogil:
+    # Give the flow its endpoint in this window. First time: its counts so far come with it.
+    cdef Window* w = c.now
+    cdef uint8_t name[NAME_MAX + 1]
+    cdef uint8_t name_len = 0
+    cdef uint8_t source = 0
+    cdef uint64_t rh
+    cdef uint64_t rl
+    cdef uint64_t oh
+    cdef uint64_t ol
+    cdef uint16_t port
+    cdef uint16_t oport
+    cdef uint64_t address[2]
+    cdef uint64_t ns
+    cdef uint32_t slot
+    cdef EndpointRow* e
+    cdef bint first = f.endpoint == 0
+    cdef int d
+    cdef bint sent
+    responder_of(f, &rh, &rl, &port)
+    address[0] = __builtin_bswap64(rh)
+    address[1] = __builtin_bswap64(rl)
+    if f.app != NO_APP and c.apps[f.app].name_len:
+        slot = endpoint_slot(w, address, port, f.proto, f.role, f.app_proto, c.apps[f.app].name_source,
+                             c.apps[f.app].name, c.apps[f.app].name_len, c.secret, ENDPOINTS)
+    else:
+        if f.role != 2 and dns_cache_get(c.names, &f.key[0 if f.orig_dir else 2], c.clock_ns, name, &name_len):
+            source = NAME_DNS
+        slot = endpoint_slot(w, address, port, f.proto, f.role, f.app_proto, source, name, name_len,
+                             c.secret, ENDPOINTS if f.half[1].packets else ROOM_FOR_ATTEMPTS)
+    f.endpoint = c.epoch << 16 | slot
+    f.leaf = leaf_of(f.proto, f.app_proto)
+    e = &w.endpoints[slot]
+    if e.app == 0:
+        e.app = f.app_proto
+    e.n[<int> C_CONNECTIONS_ACTIVE] += 1
+    w.totals[<int> C_CONNECTIONS_ACTIVE] += 1
+    originator_of(f, &oh, &ol, &oport)
+    if f.role == 2:
+        f.peer = <uint16_t> peer_slot(w, oh, ol, c.secret)
+    else:
+        f.peer = <uint16_t> peer_slot(w, rh, rl, c.secret)
+    w.peers[f.peer].connections += 1
+    if not first:
+        return
+    e.n[<int> C_CONNECTIONS_NEW] += 1
+    w.leaf_connections[f.leaf] += 1
+    for d in range(2):
+        sent = is_sent(f.role, d == 0)
+        e.n[<int> (C_PACKETS_SENT if sent else C_PACKETS_RECEIVED)] += f.half[d].packets
+        e.n[<int> (C_BYTES_SENT if sent else C_BYTES_RECEIVED)] += f.half[d].wire
+        w.leaf_packets[f.leaf] += f.half[d].packets
+        w.leaf_bytes[f.leaf] += f.half[d].wire
+        w.peers[f.peer].packets += f.half[d].packets
+        w.peers[f.peer].bytes += f.half[d].wire
+    if f.last_rtt_ns[0] != NONE_NS or f.last_rtt_ns[1] != NONE_NS:
+        # At most the handshake was measured before the endpoint was known.
+        ns = f.last_rtt_ns[0] if f.role == 2 else f.last_rtt_ns[1]
+        endpoint_latency(w, slot, ns)
+        w.peers[f.peer].latency_count += 1
+        w.peers[f.peer].latency_sum_ns += ns
+
+
+cdef inline void network_sample(Core* c, Flow* f, int acker, uint64_t ns) noexcept nogil:
+    # `acker`: side whose distance was measured (0 originator, 1 responder). Only the remote side's
+    # counts as network latency; where both or neither are local, the responder's does.
+    cdef Window* w = c.now
+    cdef uint32_t slot
+    cdef uint64_t before
+    if (f.role == 2) != (acker == 0):
+        return
+    if ns < f.rtt_min_ns:
+        f.rtt_min_ns = ns
+    if f.srtt_us == 0:
+        f.srtt_us = <uint32_t> (ns // 1000) | 1
+    else:
+        f.srtt_us = <uint32_t> ((7 * <uint64_t> f.srtt_us + ns // 1000) >> 3) | 1
+    hist_record(&w.latency[<int> L_TCP_RTT], ns)
+    before = f.last_rtt_ns[acker]
+    if f.endpoint == 0 and before != NONE_NS:
+        settle_endpoint(c, f)          # only one sample can wait
+    f.last_rtt_ns[acker] = ns
+    if f.endpoint >> 16 == c.epoch:
+        slot = f.endpoint & 0xffff
+        endpoint_latency(w, slot, ns)
+        if before != NONE_NS:
+            w.endpoints[slot].jitter_count += 1
+            w.endpoints[slot].jitter_sum_ns += ns - before if ns > before else before - ns
+        w.peers[f.peer].latency_count += 1
+        w.peers[f.peer].latency_sum_ns += ns
+
+
+cdef inline void count_packet(Core* c, Flow* f, bint from_orig, uint32_t octets) noexcept nogil:
+    # Every packet of a flow passes here once; the caller has added it to its Half already or not
+    # at all: an unsettled flow is counted by its halves.
+    cdef bint sent = is_sent(f.role, from_orig)
+    cdef EndpointRow* e
+    cdef Window* w = c.now
+    count_sent(c, f.role, sent, octets)
+    if f.endpoint >> 16 != c.epoch:
+        if f.endpoint == 0:
+            return
+        settle_endpoint(c, f)
+    e = &w.endpoints[f.endpoint & 0xffff]
+    if sent:
+        e.n[<int> C_PACKETS_SENT] += 1
+        e.n[<int> C_BYTES_SENT] += octets
+    else:
+        e.n[<int> C_PACKETS_RECEIVED] += 1
+        e.n[<int> C_BYTES_RECEIVED] += octets
+    w.leaf_bytes[f.leaf] += octets
+    w.leaf_packets[f.leaf] += 1
+    w.peers[f.peer].bytes += octets
+    w.peers[f.peer].packets += 1
+
+
+cdef inline void count_stray(Core* c, uint32_t octets, uint8_t leaf) noexcept nogil:
+    # A packet without a flow: it belongs to nobody, but the line carried it.
+    count_side(c, SIDE_OTHER, octets)
+    c.now.leaf_bytes[leaf] += octets
+    c.now.leaf_packets[leaf] += 1
+
+
+cdef inline void sink_flush(Core* c, Flow* f) noexcept nogil:
+    # What a recogniser said during one call goes to the totals and the flow's endpoint.
+    cdef AppSink* s = &c.sink
+    cdef uint64_t touched = s.touched
+    cdef int i
+    s.touched = 0
+    while touched:
+        i = __builtin_ctzll(touched)
+        count_at(c, f, <Counter> i, s.n[i])
+        s.n[i] = 0
+        touched &= touched - 1

@@ -1,0 +1,1 @@
+"""What the decoder counts, as Python enums (`Anomaly`, `DecodeCount`)."""

@@ -1,0 +1,1 @@
+"""Application protocols of the native floor (AppProto)."""

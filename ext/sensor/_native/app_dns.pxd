@@ -1,0 +1,2 @@
+cdef struct DnsTable:
+    int x

@@ -1,0 +1,85 @@
+# UDP and ICMP: connections by flow semantics (Zeek).
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from sensor._native.account cimport count_at, count_packet, count_stray, leaf_of, settle_endpoint, sink_flush
+from sensor._native.app cimport APP_ICMP
+from sensor._native.app_dispatch cimport app_datagram
+from sensor._native.app_echo cimport echo_message
+from sensor._native.attempts cimport attempt_count, attempt_endpoint, attempt_role
+from sensor._native.core cimport Core, likely_server
+from sensor._native.counters cimport C_CONNECTIONS_FAILED
+from sensor._native.flow cimport (
+    FLOW_FRAGMENTS, FLOW_TRUNCATED, FLOW_TUNNELLED, FLOW_TURNED, Flow, Half)
+from sensor._native.half_open cimport HO_JUDGED, HO_SYNACK, HO_UNREACHABLE, HalfOpen, half_open_find
+from sensor._native.lifecycle cimport flow_new
+from sensor._native.packet cimport (
+    PKT_CUT, PKT_FRAGMENT, PKT_LATER_FRAGMENT, PKT_QUOTE, PKT_TUNNELLED, Packet)
+from sensor._native.tcp_flow cimport flow_find, flow_open_count
+from sensor._native.tcp_state cimport H_DATA, history_add, history_once
+from sensor._native.timer_wheel cimport NIL
+
+
+cdef inline void quoted_attempt(Core* c, const Packet* p) noexcept nogil:
+    # An ICMP error about a SYN: that attempt has failed. Never believed for connections.
+    cdef HalfOpen* e = half_open_find(&c.half_open, p.quoted_key, p.quoted_hash)
+    if e != NULL and p.quoted_dir == e.orig_dir and not e.flags & (HO_UNREACHABLE | HO_SYNACK | HO_JUDGED):
+        e.flags |= HO_UNREACHABLE | HO_JUDGED
+        attempt_count(c, attempt_endpoint(c, e, attempt_role(c, e)), C_CONNECTIONS_FAILED, 1)
+
+
+cdef inline void datagram_packet(Core* c, const Packet* p) noexcept nogil:
+    cdef uint32_t i = flow_find(c, p)
+    cdef uint16_t sport
+    cdef uint16_t dport
+    cdef bint turn = False
+    cdef bint udp = p.proto == 17
+    cdef Flow* f
+    cdef Half* me
+    cdef uint8_t side
+    if i == NIL:
+        if udp:
+            sport = <uint16_t> (p.key[4] >> (32 if p.dir else 48))
+            dport = <uint16_t> (p.key[4] >> (48 if p.dir else 32))
+            turn = likely_server(c, True, sport) and not likely_server(c, True, dport)
+        i = flow_new(c, p.key, p.hash, p.proto, p.dir ^ 1 if turn else p.dir, p.ts_ns)
+        if i == NIL:
+            count_stray(c, p.wire_len, leaf_of(p.proto, 0))
+            return
+        f = &c.flows[i]
+        f.vlan = p.vlan
+        if turn:
+            f.flags |= FLOW_TURNED
+            history_add(f, 0, 94)                          # ^
+        if not udp:
+            f.app_proto = APP_ICMP
+        flow_open_count(c, f)
+    f = &c.flows[i]
+    side = p.dir ^ f.orig_dir
+    me = &f.half[side]
+    me.packets += 1
+    me.wire += p.wire_len
+    if p.ts_ns > f.last_ns:
+        f.last_ns = f.ended_ns = p.ts_ns
+    me.bytes += p.payload_len
+    if p.flags & (PKT_CUT | PKT_TUNNELLED | PKT_FRAGMENT):
+        f.flags |= ((FLOW_TRUNCATED if p.flags & PKT_CUT else 0)
+                    | (FLOW_TUNNELLED if p.flags & PKT_TUNNELLED else 0)
+                    | (FLOW_FRAGMENTS if p.flags & PKT_FRAGMENT else 0))
+    count_packet(c, f, side == 0, p.wire_len)
+    if p.flags & PKT_LATER_FRAGMENT:
+        if f.endpoint == 0:
+            settle_endpoint(c, f)
+        return
+    if udp:
+        if p.payload_len:
+            history_once(f, side, H_DATA, 68)              # D
+        app_datagram(c, f, side, p)
+        return
+    c.sink.ts_ns = p.ts_ns
+    if p.flags & PKT_QUOTE:
+        quoted_attempt(c, p)
+    else:
+        echo_message(c.echoes, &c.sink, f.hash, p.icmp_type, p.payload, p.captured, p.ts_ns)
+    if f.endpoint == 0:
+        settle_endpoint(c, f)
+    if c.sink.touched:
+        sink_flush(c, f)

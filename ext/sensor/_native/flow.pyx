@@ -1,0 +1,1 @@
+"""Connection enums of the native floor (ConnState, EndReason, Leaf)."""

@@ -1,0 +1,216 @@
+# The packet loop: groups of up to 64 records are decoded ahead, their index lines and then their
+# flow lines prefetched, and only then looked up (five times faster than one at a time where flows
+# do not fit the cache). Time moves between groups only: a group never crosses a 100-ms tick or a
+# window's end, so that what a packet does depends on the packets before it and not on batches.
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from sensor._native.account cimport count_stray, second_turn, bin_turn
+from sensor._native.attempts cimport attempts_advance, attempts_flush
+from sensor._native.clock cimport NS_PER_SECOND, NS_PER_TICK
+from sensor._native.core cimport (
+    GROUP, REWIND_AFTER, STOP_ROWS, STOP_WINDOW, Core)
+from sensor._native.datagram cimport datagram_packet
+from sensor._native.decode cimport decode
+from sensor._native.flow cimport END_FORCED, END_IDLE, LEAF_OTHER, Flow
+from sensor._native.lifecycle cimport flow_end, idle_limit_ns
+from sensor._native.packet cimport DECODE_OK, DecodeResult, Packet
+from sensor._native.rows cimport ROWS_MAX, ROWS_RESERVE
+from sensor._native.source cimport RawPacket
+from sensor._native.span cimport sensor_prefetch
+from sensor._native.tag_index cimport (
+    Bucket, ctz, index_bucket, index_prefetch, sensor_bucket_match, tag_of)
+from sensor._native.tcp_flow cimport tcp_packet
+from sensor._native.timer_wheel cimport NIL, WHEEL_SLOTS, wheel_insert, wheel_remove
+from sensor._native.window cimport window_clear
+
+cdef enum:
+    HOUR_S = 3600
+
+
+cdef inline bint rows_full(const Core* c) noexcept nogil:
+    return c.rows.keep and c.rows.n_rows + ROWS_RESERVE > ROWS_MAX
+
+
+cdef inline bint expire_slot(Core* c, uint32_t slot) noexcept nogil:
+    # Everything due in one slot of the wheel; the rest is put where its deadline is. False: stopped
+    # half way because the rows are full (what is left stays in the slot).
+    cdef uint32_t i = c.wheel.head[slot]
+    cdef uint32_t following
+    cdef uint64_t deadline
+    while i != NIL:
+        following = c.flows[i].wheel_next
+        deadline = c.flows[i].last_ns + idle_limit_ns(&c.flows[i])
+        if deadline <= c.clock_ns:
+            if rows_full(c):
+                return False
+            flow_end(c, i, END_IDLE)
+        else:
+            wheel_remove(c.wheel, c.flows, i)
+            wheel_insert(c.wheel, c.flows, i, deadline)
+        i = following
+    return True
+
+
+cdef inline void clock_start(Core* c, uint64_t ts) noexcept nogil:
+    c.started = True
+    c.clock_ns = ts
+    c.wheel.tick = ts // NS_PER_TICK
+    c.tick_end_ns = (c.wheel.tick + 1) * NS_PER_TICK
+    c.now.start_ns = ts // c.window_ns * c.window_ns
+    c.window_end_ns = c.now.start_ns + c.window_ns
+    c.now.end_ns = c.window_end_ns
+    second_turn(c, ts)
+
+
+cdef inline int advance(Core* c, uint64_t ts) noexcept nogil:
+    # Packet time reaches `ts`, which lies at or past the end of the current tick. Returns 0, or the
+    # reason to stop first; calling again goes on where it stopped.
+    cdef uint64_t target = ts if ts < c.window_end_ns else c.window_end_ns
+    cdef uint64_t last = target // NS_PER_TICK
+    if target > c.clock_ns:
+        c.clock_ns = target
+    if last > c.wheel.tick + WHEEL_SLOTS:
+        c.wheel.tick = last - WHEEL_SLOTS          # a jump: one turn of the wheel sees every flow
+    while c.wheel.tick < last:
+        # The slot is left behind before it is emptied, so that what is put back goes to a later one.
+        c.wheel.tick += 1
+        if not expire_slot(c, <uint32_t> ((c.wheel.tick - 1) % WHEEL_SLOTS)):
+            c.wheel.tick -= 1
+            return STOP_ROWS
+    if rows_full(c):
+        return STOP_ROWS
+    attempts_advance(c)
+    if ts >= c.window_end_ns:
+        return STOP_WINDOW
+    c.tick_end_ns = (c.wheel.tick + 1) * NS_PER_TICK
+    bin_turn(c)
+    return 0
+
+
+cdef inline void core_swap_window(Core* c) noexcept nogil:
+    # The other window, cleared already, takes over; the caller has copied what it wants of the old.
+    c.epoch = c.epoch + 1 if c.epoch < 0xfffe else 1
+    window_clear(c.now, 0)
+    c.now = c.windows[1] if c.now == c.windows[0] else c.windows[0]
+    c.now.epoch = c.epoch
+    c.sink.latency = c.now.latency
+    c.sink.status = c.now.status
+    c.now.start_ns = c.window_end_ns
+    c.now.end_ns = c.window_end_ns + c.window_ns
+
+
+cdef inline void window_begin(Core* c, uint64_t ts) noexcept nogil:
+    # First packet after a window's end: its own window, however far away.
+    c.now.start_ns = ts // c.window_ns * c.window_ns
+    c.window_end_ns = c.now.start_ns + c.window_ns
+    c.now.end_ns = c.window_end_ns
+    second_turn(c, ts)
+
+
+cdef inline void core_rewind(Core* c, uint64_t ts) noexcept nogil:
+    # The capture goes on in the past (files merged out of order): the clock follows. Flows are kept,
+    # as of now.
+    cdef uint32_t i
+    c.health.rewinds += 1
+    c.clock_ns = ts
+    c.wheel.tick = ts // NS_PER_TICK
+    c.tick_end_ns = (c.wheel.tick + 1) * NS_PER_TICK
+    for i in range(WHEEL_SLOTS):
+        c.wheel.head[i] = NIL
+    for i in range(c.flow_high):
+        if c.flows[i].in_use:
+            if c.flows[i].last_ns > ts:
+                c.flows[i].last_ns = ts
+            wheel_insert(c.wheel, c.flows, i, c.flows[i].last_ns + idle_limit_ns(&c.flows[i]))
+    c.window_end_ns = ts // c.window_ns * c.window_ns + c.window_ns
+    second_turn(c, ts)
+
+
+cdef inline void packet(Core* c, DecodeResult result, const Packet* p) noexcept nogil:
+    if p.ts_ns > c.clock_ns:
+        c.clock_ns = p.ts_ns
+    elif p.ts_ns < c.clock_ns:
+        c.health.time_went_back += 1
+    if result != DECODE_OK:
+        c.health.no_flow += 1
+        count_stray(c, p.wire_len, LEAF_OTHER)
+    elif p.proto == 6:
+        tcp_packet(c, p)
+    else:
+        datagram_packet(c, p)
+
+
+cdef inline int pump(Core* c, const RawPacket* raw, uint32_t n, uint32_t* at) noexcept nogil:
+    cdef Packet group[GROUP]
+    cdef DecodeResult result[GROUP]
+    cdef uint32_t i
+    cdef uint32_t k
+    cdef uint32_t m
+    cdef uint64_t ts
+    cdef int why
+    cdef Bucket* b
+    cdef char* line
+    while at[0] < n:
+        ts = raw[at[0]].ts_ns
+        if not c.started:
+            clock_start(c, ts)
+        if rows_full(c):
+            return STOP_ROWS
+        if c.backwards >= REWIND_AFTER:
+            c.backwards = 0
+            core_rewind(c, ts)
+        if ts >= c.tick_end_ns:
+            if c.now.n_seconds == 0:
+                window_begin(c, ts)
+            why = advance(c, ts)
+            if why:
+                return why
+        # ---- decode, and ask for the index lines
+        k = 0
+        while k < GROUP and at[0] + k < n:
+            ts = raw[at[0] + k].ts_ns
+            if ts >= c.tick_end_ns:
+                break
+            if ts + HOUR_S * <uint64_t> NS_PER_SECOND < c.clock_ns:
+                c.backwards += 1
+                if c.backwards >= REWIND_AFTER:
+                    if k == 0:
+                        break
+                    k += 1
+                    result[k - 1] = decode(c.decoder, &raw[at[0] + k - 1], &group[k - 1])
+                    break
+            else:
+                c.backwards = 0
+            result[k] = decode(c.decoder, &raw[at[0] + k], &group[k])
+            if result[k] == DECODE_OK:
+                index_prefetch(&c.index, group[k].hash)
+                index_prefetch(&c.half_open.index, group[k].hash)
+            k += 1
+        # ---- ask for the flow lines
+        for i in range(k):
+            if result[i] == DECODE_OK:
+                b = index_bucket(&c.index, group[i].hash)
+                m = sensor_bucket_match(b, tag_of(group[i].hash))
+                if m:
+                    line = <char*> &c.flows[b.entry[ctz(m)]]
+                    sensor_prefetch(line)
+                    sensor_prefetch(line + 64)
+                    sensor_prefetch(line + 128)
+                    sensor_prefetch(line + 192)
+        for i in range(k):
+            packet(c, result[i], &group[i])
+        at[0] += k
+    return 0
+
+
+cdef inline void core_finish(Core* c) noexcept nogil:
+    # Ends attempts and flows in table order; stops when the rows are full and goes on when called
+    # again after they were taken.
+    cdef uint32_t i
+    if not c.started:
+        return
+    attempts_flush(c)
+    for i in range(c.flow_high):
+        if rows_full(c):
+            return
+        if c.flows[i].in_use:
+            flow_end(c, i, END_FORCED)

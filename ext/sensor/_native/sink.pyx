@@ -1,0 +1,1 @@
+"""Latency kinds and name sources of the native floor."""
