@@ -11,6 +11,8 @@ from typing import Protocol
 
 from sensor._native.faces import WINDOW_ENDED, Engine, Rows, Source, Window
 
+NAP_S = 0.1  # how long Ctrl-C may wait for a sleeping replay
+
 
 class Consumer(Protocol):
     """Whoever takes finished rows: figures, the store, detection."""
@@ -27,12 +29,13 @@ class Meter:
         self.consumers = tuple(consumers)
         self.busy_s = 0.0  # monotonic: reading and engine
 
-    def run(self, source: Source, before_batch: Callable[[], None] | None = None) -> None:
-        """Everything that `source` has; `before_batch` is called before a batch is fed."""
-        while self._read(source):
-            if before_batch is not None:
-                before_batch()
-            self.feed(source)
+    def read(self, source: Source) -> int:
+        """The source's next batch; how many records, 0 at the end."""
+        start = monotonic()
+        try:
+            return source.next_batch()
+        finally:
+            self.busy_s += monotonic() - start
 
     def feed(self, source: Source) -> None:
         """The source's current batch."""
@@ -51,13 +54,6 @@ class Meter:
         while self._take(window=False):
             pass
         self._take(window=True)
-
-    def _read(self, source: Source) -> int:
-        start = monotonic()
-        try:
-            return source.next_batch()
-        finally:
-            self.busy_s += monotonic() - start
 
     def _take(self, *, window: bool) -> int:
         rows, names = self.engine.take_flows()
@@ -80,12 +76,11 @@ class Pace:
         self.speed = speed
         self._start: tuple[float, int] | None = None  # monotonic seconds, packet nanoseconds
 
-    def wait(self, packet_ns: int) -> None:
-        """Sleep until the packet of `packet_ns` is due; time that goes back is due at once."""
+    def wait(self, packet_ns: int, stop: Callable[[], bool]) -> None:
+        """Sleep until the packet of `packet_ns` is due, or `stop()`; the past is due at once."""
         if self._start is None:
             self._start = monotonic(), packet_ns
-            return
         began, first_ns = self._start
-        late = began + (packet_ns - first_ns) / 1e9 / self.speed - monotonic()
-        if late > 0:
-            sleep(late)
+        due = began + (packet_ns - first_ns) / 1e9 / self.speed
+        while not stop() and (left := due - monotonic()) > 0:
+            sleep(min(left, NAP_S))

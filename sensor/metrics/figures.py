@@ -60,14 +60,17 @@ class Figures:
             self.server_names.add(name)
 
     def metrics(
-        self, agent_id: str, network_id: str, first_ns: int, last_ns: int
+        self, agent_id: str, network_id: str, first_ns: int | None, last_ns: int | None
     ) -> NetworkMetrics:
-        """`measurement_period` is an ISO 8601 interval of packet time."""
-        period_s = max(last_ns - first_ns, 0) / 1e9
+        """The period is from the first packet to the last; both None when there was none."""
+        period, period_s = None, 0.0
+        if first_ns is not None and last_ns is not None:
+            period = f"{rfc3339(first_ns)}/{rfc3339(last_ns)}"
+            period_s = (last_ns - first_ns) / 1e9
         return NetworkMetrics(
             agent_id=agent_id,
             network_id=network_id,
-            measurement_period=f"{rfc3339(first_ns)}/{rfc3339(last_ns)}",
+            measurement_period=period,
             latency_metrics=self.latency.metrics(),
             bandwidth_metrics=self.bandwidth.metrics(period_s),
             connection_metrics=self.connections.metrics(period_s),

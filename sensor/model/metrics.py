@@ -60,7 +60,7 @@ class GeographicDistribution:
 class NetworkMetrics:
     agent_id: str
     network_id: str
-    measurement_period: str
+    measurement_period: str | None  # ISO 8601 interval of packet time; None without packets
     latency_metrics: LatencyMetrics = LatencyMetrics()
     bandwidth_metrics: BandwidthMetrics = BandwidthMetrics()
     connection_metrics: ConnectionMetrics = ConnectionMetrics()

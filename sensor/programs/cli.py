@@ -63,7 +63,7 @@ def main() -> None:
         status = INTERRUPTED
     except SensorError as error:
         click.echo(f"sensor: {printable(str(error), 1000)}", err=True)
-        status = error.exit_status
+        status = error.exit_code
     except BrokenPipeError:  # the reader of our output has gone: `sensor replay … | head`
         sys.stderr.close()
         status = 0

@@ -14,6 +14,7 @@ from sensor.metrics.connections import ConnectionFigures
 from sensor.metrics.figures import Figures
 from sensor.model.metrics import NetworkMetrics
 from sensor.model.time import rfc3339
+from sensor.programs.inputs import Input
 
 SCHEMA = 1
 L3_L4 = ("ipv4", "ipv6", "tcp", "udp", "icmp", "arp", "other")
@@ -33,12 +34,26 @@ class Capture:
     anomalies: dict[str, int] = field(default_factory=dict)
     damaged: str | None = None
 
+    def add(self, source: Input) -> None:
+        """Count in what one source has read."""
+        self.packets += source.packets
+        self.wire_bytes += source.wire_bytes
+        self.captured_bytes += source.captured_bytes
+        times = [t for t in (self.first_ns, source.first_ns) if t is not None]
+        self.first_ns = min(times, default=None)
+        times = [t for t in (self.last_ns, source.last_ns) if t is not None]
+        self.last_ns = max(times, default=None)
+        self.count_anomalies(source.anomalies())
+
+    def count_anomalies(self, named: dict[str, int]) -> None:
+        for name, n in named.items():
+            self.anomalies[name] = self.anomalies.get(name, 0) + n
+
     @property
     def duration_ns(self) -> int:
         return 0 if self.first_ns is None or self.last_ns is None else self.last_ns - self.first_ns
 
     def document(self) -> dict[str, Any]:
-        timed = self.first_ns is not None and self.last_ns is not None
         return {
             "files": self.files,
             "packets": self.packets,
@@ -46,7 +61,7 @@ class Capture:
             "captured_bytes": self.captured_bytes,
             "first_packet": None if self.first_ns is None else rfc3339(self.first_ns),
             "last_packet": None if self.last_ns is None else rfc3339(self.last_ns),
-            "duration_s": self.duration_ns / 1e9 if timed else None,
+            "duration_s": None if self.first_ns is None else self.duration_ns / 1e9,
             "local": self.local.texts(),
             "local_source": self.local.source,
             "anomalies": dict(sorted(self.anomalies.items())),

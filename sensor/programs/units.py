@@ -24,11 +24,7 @@ def milliseconds(us: float | None) -> str:
     if us is None:
         return UNKNOWN
     ms = us / 1000
-    if ms >= 99.95:
-        return f"{ms:,.0f}"
-    if ms >= 9.995:
-        return f"{ms:.1f}"
-    return f"{ms:.2f}" if ms >= 0.9995 else f"{ms:.3f}"
+    return significant(ms) if ms >= 0.9995 else f"{ms:.3f}"
 
 
 def duration(seconds: float) -> str:
@@ -54,6 +50,14 @@ def mbits(value: float | None) -> str:
     """``12.3 Mbit/s``; a dash when unknown."""
     if value is None:
         return UNKNOWN
-    if value >= 1000:
-        return f"{value / 1000:.2f} Gbit/s"
-    return f"{value:.2f} Mbit/s" if value >= 0.1 else f"{value * 1000:.1f} kbit/s"
+    for unit, factor in (("Gbit/s", 1e-3), ("Mbit/s", 1.0), ("kbit/s", 1e3)):
+        if value * factor >= 0.9995:
+            return f"{significant(value * factor)} {unit}"
+    return f"{value * 1e6:.0f} bit/s"
+
+
+def significant(value: float) -> str:
+    """Three digits that mean something: ``1.23``, ``12.3``, ``123``, ``1,234``."""
+    if value >= 99.95:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"

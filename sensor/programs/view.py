@@ -143,7 +143,7 @@ def capture_facts(document: dict[str, Any], capture: Capture) -> list[tuple[str,
     elif local.source == "private_ranges":
         facts.append(("Local side", "private addresses (learned: they talk to public ones)"))
     else:
-        prefixes = ", ".join(local.texts())
+        prefixes = ", ".join(p.removesuffix("/32").removesuffix("/128") for p in local.texts())
         facts.append(("Local side", f"{prefixes} ({LOCAL_SOURCES[local.source]})"))
     return facts
 
@@ -154,11 +154,9 @@ def traffic_facts(document: dict[str, Any]) -> list[tuple[str, str]]:
     agent = document["network_metrics"][0] if document["network_metrics"] else {}
     bandwidth = agent.get("bandwidth_metrics", {})
     if bandwidth.get("ingress_mbps") is not None:
-        directions = (
-            f"{way} {mbits(bandwidth[mean])}, peak {mbits(bandwidth['peak_' + mean])}"
-            for way, mean in (("in", "ingress_mbps"), ("out", "egress_mbps"))
-        )
-        facts.append(("Bandwidth", "; ".join(directions)))
+        for way, mean in (("In", "ingress_mbps"), ("Out", "egress_mbps")):
+            rates = f"{mbits(bandwidth[mean])}, {mbits(bandwidth['peak_' + mean])} at its peak"
+            facts.append((way, rates))
     made = document["connections"]
     states = ", ".join(
         f"{state} {n:,}" for state, n in sorted(made["states"].items(), key=by_number) if n
