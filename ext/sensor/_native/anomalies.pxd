@@ -35,7 +35,7 @@ cpdef enum Anomaly:
     A_SNAPLEN_CUT                # payload cut by the snaplen; the headers are whole
     A_SNAPLEN_CUT_TCP_OPTIONS    # so are the TCP options: MSS, scale and timestamp are unknown
     A_GSO                        # super-segment made by offload
-    A_IP_LENGTH_PAST_FRAME       # the IP length claims more than was on the wire
+    A_IP_LENGTH_PAST_FRAME       # it claims more than was on the wire (kept: frames get cut by tools)
     A_IP_LENGTH_ZERO             # total length 0 (segmentation offload): taken from the wire
     A_IPV6_JUMBOGRAM
     A_UDP_LENGTH_PAST_IP         # the UDP length claims more than the IP packet has

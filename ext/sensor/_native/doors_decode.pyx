@@ -8,7 +8,7 @@ from libc.string cimport memcpy
 from sensor._native.anomalies cimport A_COUNT, Anomaly, DC_COUNT, DecodeCount
 from sensor._native.decode cimport decode
 from sensor._native.decode_state cimport (
-    Decoder, decoder_init, malformed, UNKNOWN_LINKS, unsupported,
+    Decoder, decoder_init, malformed, truncated, UNKNOWN_LINKS, unsupported,
 )
 from sensor._native.packet cimport (
     DECODE_OK, DecodeResult, Packet, PKT_LATER_FRAGMENT, PKT_QUOTE, PKT_TIMESTAMP,
