@@ -1,6 +1,6 @@
 # The families that share ethertypes: Ethernet, VLAN, LLC and SNAP, MPLS, PPP and PPPoE, Cisco HDLC.
 #
-# Invariants: each step reads only w.s, and either consumes >= 1 octet or hands on to another family;
+# Invariants: each step reads only w.s, and consumes >= 1 octet or hands on to another family;
 # decode.pxd bounds the number of steps.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 

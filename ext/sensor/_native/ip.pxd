@@ -1,7 +1,8 @@
 # IPv4 (RFC 791) and IPv6 (RFC 8200) headers, and fragments without reassembly.
 #
 # Invariants: reads only w.s; lengths are those of the IP header, so padding is no payload; a length
-# of 0 (segmentation offload, BIG TCP, jumbogram) is taken from the wire. Checksums are not verified.
+# of 0 (segmentation offload, BIG TCP, jumbogram) is taken from the wire. Checksums are not
+# verified.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 

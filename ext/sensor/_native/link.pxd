@@ -1,6 +1,6 @@
 # What each link type (LINKTYPE_ number of libpcap) puts in front; ethernet.pxd knows the rest.
 #
-# Invariants: each step reads only w.s, and either consumes >= 1 octet or hands on to another family;
+# Invariants: each step reads only w.s, and consumes >= 1 octet or hands on to another family;
 # decode.pxd bounds the number of steps. Add a link type: one constant, one line in link_step().
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 

@@ -52,11 +52,11 @@ cdef inline Layer gre_step(Decoder* d, Walk* w) noexcept nogil:
     if w.wire == 0:
         return ends(w, DECODE_NO_FLOW)                       # keepalive, bare acknowledgment
     w.type = kind
-    if kind == 0x88be:                                       # type I has neither sequence nor header
+    if kind == 0x88be:                                       # type I: no sequence, no header
         return erspan_step(d, w, 8) if flags & 0x1000 else AT_ETHERNET
     if kind == 0x22eb:
         return erspan_step(d, w, 12)
-    if kind == 0x883e:                                       # WCCP: version 2 adds a redirect header
+    if kind == 0x883e:                                       # WCCP: version 2 adds a header
         if not span_has(&w.s, 4):
             return short_of(d, w, 4, A_TRUNCATED_TUNNEL, A_MALFORMED_TUNNEL)
         if span_u8(&w.s, 0) >> 4 != 4:

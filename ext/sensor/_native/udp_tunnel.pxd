@@ -83,8 +83,8 @@ cdef inline Fit fits_ethernet(const Span* q, uint32_t wire, uint32_t at) noexcep
 
 
 cdef inline Fit fits_vxlan(const Span* q, uint32_t wire, Inside* found) noexcept nogil:
-    # RFC 7348: flag I, the reserved bits 0. Allowed are G with a group id (group policy draft) and P
-    # with a next protocol (generic protocol extension): IPv4, IPv6 or Ethernet.
+    # RFC 7348: flag I, the reserved bits 0. Allowed are G with a group id (group policy draft) and
+    # P with a next protocol (generic protocol extension): IPv4, IPv6 or Ethernet.
     cdef Fit fit = holds(q, wire, 8)
     cdef uint8_t flags
     if fit != FIT_YES:
@@ -121,7 +121,8 @@ cdef inline Fit fits_geneve(const Span* q, uint32_t wire, Inside* found) noexcep
     return FIT_NO
 
 
-cdef inline Fit fits_gtp(const Span* q, uint32_t wire, uint32_t claimed, Inside* found) noexcept nogil:
+cdef inline Fit fits_gtp(const Span* q, uint32_t wire, uint32_t claimed,
+                         Inside* found) noexcept nogil:
     # 3GPP TS 29.281: version 1, protocol type GTP, a G-PDU whose length is the datagram's.
     cdef Fit fit = holds(q, wire, 8)
     cdef uint32_t at = 8
