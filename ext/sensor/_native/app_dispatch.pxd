@@ -18,7 +18,7 @@ from sensor._native.app_state cimport App, AppParser
 from sensor._native.app_tls cimport tls_data, tls_gap, tls_probe
 from sensor._native.app_websocket cimport ws_data, ws_gap
 from sensor._native.core cimport NO_APP, Core
-from sensor._native.counters cimport C_WS_CONNECTIONS
+from sensor._native.counters cimport C_DNS_QUERIES
 from sensor._native.flow cimport Flow
 from sensor._native.lifecycle cimport app_acquire, app_release
 from sensor._native.packet cimport Packet
@@ -203,8 +203,13 @@ cdef inline void app_datagram(Core* c, Flow* f, uint8_t side, const Packet* p) n
     elif f.app_proto == APP_RTP:
         rtp_datagram(&c.apps[f.app].u.rtp, &c.sink, from_orig, p.payload, p.captured)
     elif f.app_proto == APP_UNKNOWN or f.app_proto == APP_DNS or f.app_proto == APP_MDNS or f.app_proto == APP_LLMNR:
-        proto = <uint8_t> dns_datagram(c.dns, c.names, &c.sink, f.hash, from_orig, port, other, p.payload,
-                                       p.captured, p.payload_len)
+        proto = APP_UNKNOWN
+        if other == 53 or port == 53 or f.app_proto != APP_UNKNOWN or not from_orig or f.half[1].packets:
+            # On any other port only an answered question is DNS: probes and scans look like it too.
+            proto = <uint8_t> dns_datagram(c.dns, c.names, &c.sink, f.hash, from_orig, port, other, p.payload,
+                                           p.captured, p.payload_len)
+            if proto == APP_DNS and f.app_proto == APP_UNKNOWN and port != 53 and other != 53:
+                sink_count(&c.sink, C_DNS_QUERIES, 1)
         if proto != APP_UNKNOWN:
             f.app_proto = proto
         elif f.app_proto == APP_UNKNOWN:

@@ -14,7 +14,7 @@ from sensor._native.flow cimport (
     EndReason, Flow)
 from sensor._native.half_open cimport (
     ATTEMPT_TIMEOUT_S, HO_JUDGED, HO_RST_ORIG, HO_RST_RESP, HO_SYNACK, HO_TIMESTAMPS,
-    HO_UNREACHABLE, HO_USED, HalfOpen, HalfOpenTable, half_open_at, half_open_expired)
+    HALF_OPEN_AGE_S, HO_UNREACHABLE, HO_USED, HalfOpen, HalfOpenTable, half_open_at, half_open_expired)
 from sensor._native.histogram cimport hist_record
 from sensor._native.lifecycle cimport flow_new, row_name, row_new
 from sensor._native.packet cimport (
@@ -173,6 +173,21 @@ cdef inline void attempt_judge(Core* c, HalfOpen* e) noexcept nogil:
             attempt_count(c, slot, C_TIMEOUTS, 1)
 
 
+cdef inline bint half_open_age_due(const HalfOpen* e, uint64_t now) noexcept nogil:
+    # Cheap test in ring order: its first SYN is 75 s old.
+    return now > e.t_syn_ns and now - e.t_syn_ns > HALF_OPEN_AGE_S * <uint64_t> NS_PER_SECOND
+
+
+cdef inline void attempt_requeue(HalfOpenTable* t, HalfOpen* e) noexcept nogil:
+    # Still being tried (SYNs sent again): it goes on at the head of the ring.
+    cdef uint32_t to = t.head & (t.capacity - 1)
+    index_remove(&t.index, e.hash, <uint32_t> (e - t.ring))
+    t.ring[to] = e[0]
+    e.flags = 0
+    index_insert(&t.index, t.ring[to].hash, to)
+    t.head += 1
+
+
 cdef inline void attempts_advance(Core* c) noexcept nogil:
     # Called once per 100-ms tick: the two cursors move over what has come of age.
     cdef HalfOpenTable* t = &c.half_open
@@ -187,9 +202,14 @@ cdef inline void attempts_advance(Core* c) noexcept nogil:
     while t.tail != t.head:
         e = half_open_at(t, t.tail)
         if e.flags & HO_USED:
-            if not half_open_expired(e, c.clock_ns):
+            if not half_open_age_due(e, c.clock_ns):
                 break
-            attempt_end(c, e, END_IDLE, True)
+            if half_open_expired(e, c.clock_ns):
+                attempt_end(c, e, END_IDLE, True)
+            elif t.head - t.tail < t.capacity:
+                attempt_requeue(t, e)
+            else:
+                break
         t.tail += 1
         if <int> (t.judged - t.tail) < 0:
             t.judged = t.tail
@@ -247,6 +267,8 @@ cdef inline void attempt_new(Core* c, const Packet* p) noexcept nogil:
     e.orig_wire = p.wire_len
     e.resp_wire = 0
     e.rst_seq = 0
+    e.syn_len = <uint16_t> p.payload_len
+    e.taken_len = 0
     e.mss = p.mss
     e.vlan = p.vlan
     e.window_orig = p.window
@@ -283,7 +305,8 @@ cdef inline uint32_t attempt_promote(Core* c, HalfOpen* e) noexcept nogil:
     f.half[0].packets = e.syns
     f.half[0].wire = e.orig_wire
     f.half[0].start = e.isn_orig
-    f.half[0].nxt = f.half[0].left = e.isn_orig + 1
+    f.half[0].nxt = f.half[0].left = e.isn_orig + 1 + e.taken_len
+    f.half[0].bytes = e.taken_len
     f.half[0].una = e.isn_orig
     f.half[0].window = e.window_orig
     f.half[0].wscale = e.wscale_orig
@@ -295,7 +318,7 @@ cdef inline uint32_t attempt_promote(Core* c, HalfOpen* e) noexcept nogil:
     if e.flags & HO_SYNACK:
         f.half[0].state = TE_ESTABLISHED
         f.half[0].before = TE_SYN_SENT
-        f.half[0].una = e.isn_orig + 1
+        f.half[0].una = e.isn_orig + 1 + e.taken_len
         f.half[1].seen = 1
         f.half[1].packets = e.synacks
         f.half[1].wire = e.resp_wire

@@ -1,10 +1,11 @@
 # Connection attempts: a SYN never creates a flow, it takes one line pair in this table.
 #
 # A ring in order of arrival plus a TagIndex. Invariants: entries [tail, head) modulo `capacity` are
-# in order of t_syn_ns; `used` ones stand in the index. When the ring is full the oldest attempt is
+# in order of arrival; `used` ones stand in the index. When the ring is full the oldest attempt is
 # ended and counted (`evicted`), so a SYN flood costs sequential writes and fixed memory, and cannot
 # push out connections. An entry leaves by promotion to a flow (the originator's ACK or data), by
-# age (75 s: Linux gives up after 63 s), by eviction, or at the end of the input.
+# age (75 s without a packet: an entry still being tried goes to the head again), by eviction, or at
+# the end of the input.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from sensor._native.clock cimport NS_PER_SECOND
 from sensor._native.packet cimport Packet
@@ -40,6 +41,8 @@ cdef struct HalfOpen:
     uint16_t vlan
     uint16_t window_orig
     uint16_t window_resp
+    uint16_t syn_len               # payload of the SYN (TCP Fast Open)
+    uint16_t taken_len             # of that, acknowledged by the SYN-ACK
     uint8_t flags
     uint8_t orig_dir
     uint8_t syns
@@ -81,4 +84,5 @@ cdef inline HalfOpen* half_open_find(HalfOpenTable* t, const uint64_t* key, uint
 
 
 cdef inline bint half_open_expired(const HalfOpen* e, uint64_t now) noexcept nogil:
-    return now > e.t_syn_ns and now - e.t_syn_ns > HALF_OPEN_AGE_S * <uint64_t> NS_PER_SECOND
+    cdef uint64_t last = e.t_synack_ns if e.t_synack_ns > e.t_last_syn_ns else e.t_last_syn_ns
+    return now > last and now - last > HALF_OPEN_AGE_S * <uint64_t> NS_PER_SECOND

@@ -5,7 +5,7 @@ from sensor._native.account cimport (
 from sensor._native.app_dispatch cimport app_gap, app_segment
 from sensor._native.attempts cimport (
     attempt_count, attempt_end, attempt_endpoint, attempt_new, attempt_promote, attempt_role)
-from sensor._native.clock cimport NONE_NS, NS_PER_SECOND, NS_PER_US
+from sensor._native.clock cimport NONE_NS, NS_PER_MS, NS_PER_SECOND, NS_PER_US
 from sensor._native.core cimport Core, likely_server
 from sensor._native.counters cimport (
     C_ACKS, C_CAPTURE_GAPS, C_CONNECTIONS_FAILED, C_CONNECTIONS_NEW, C_DATA_SEGMENTS, C_DUPLICATES,
@@ -35,6 +35,7 @@ from sensor._native.timer_wheel cimport NIL, wheel_insert, wheel_remove
 
 cdef enum:
     TS_ECHO_MAX_S = 10                 # a TSval that was not echoed by then is forgotten (pping)
+    CAPTURED_TWICE_MS = 3              # the first retransmission of a SYN waits for 1 s (RFC 6298)
 
 
 cdef inline uint32_t flow_find(Core* c, const Packet* p) noexcept nogil:
@@ -107,6 +108,11 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
                 attempt_end(c, e, END_DETECTED, True)
                 syn_new(c, p)
                 return NIL
+            if p.ts_ns >= t_syn and p.ts_ns - t_syn < CAPTURED_TWICE_MS * <uint64_t> NS_PER_MS:
+                # No stack sends a SYN again this soon: the same packet captured twice.
+                attempt_count(c, attempt_endpoint(c, e, role), C_DUPLICATES, 1)
+                count_stray(c, p.wire_len, LEAF_OTHER_TCP)
+                return NIL
             e.t_last_syn_ns = p.ts_ns
             e.ts_last_syn = p.ts_val
             if e.syns < 255:
@@ -115,8 +121,9 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
             attempt_count(c, attempt_endpoint(c, e, role), C_RETRANSMISSIONS, 1)
             count_sent(c, role, is_sent(role, True), p.wire_len)
             return NIL
-        if not from_orig and flags & TCP_ACK and p.ack == e.isn_orig + 1:
+        if not from_orig and flags & TCP_ACK and p.ack - e.isn_orig - 1 <= e.syn_len:
             if not answered:
+                e.taken_len = <uint16_t> (p.ack - e.isn_orig - 1)
                 e.flags |= HO_SYNACK
                 e.t_synack_ns = p.ts_ns
                 e.isn_resp = p.seq
@@ -129,6 +136,10 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
                 if (e.syns == 1 or e.synack_echoes_last) and p.ts_ns >= t_syn:
                     hist_record(&c.now.latency[<int> L_TCP_HANDSHAKE_RESPONDER], p.ts_ns - t_syn)
                     hist_record(&c.now.latency[<int> L_TCP_ACK], p.ts_ns - t_syn)
+            elif p.seq == e.isn_resp and p.ts_ns >= t_synack and p.ts_ns - t_synack < CAPTURED_TWICE_MS * <uint64_t> NS_PER_MS:
+                attempt_count(c, attempt_endpoint(c, e, role), C_DUPLICATES, 1)
+                count_stray(c, p.wire_len, LEAF_OTHER_TCP)
+                return NIL
             else:
                 e.isn_resp = p.seq
                 attempt_count(c, attempt_endpoint(c, e, role), C_RETRANSMISSIONS, 1)
@@ -168,9 +179,11 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
             ns = p.ts_ns - t_synack
             f.handshake_originator_ns = ns
             hist_record(&c.now.latency[<int> L_TCP_HANDSHAKE_ORIGINATOR], ns)
-            if f.handshake_responder_ns != NONE_NS:
-                hist_record(&c.now.latency[<int> L_TCP_HANDSHAKE], f.handshake_responder_ns + ns)
             network_sample(c, f, 0, ns)
+        if p.ts_ns >= t_syn:
+            # From the last SYN, whichever was answered (tshark's initial_rtt): comparable, but no
+            # network latency where SYNs were sent again. The halves keep to Karn's rule.
+            hist_record(&c.now.latency[<int> L_TCP_HANDSHAKE], p.ts_ns - t_syn)
         if f.handshake_responder_ns != NONE_NS:
             network_sample(c, f, 1, f.handshake_responder_ns)
     return i

@@ -121,9 +121,9 @@ cdef inline Segment track_data(Flow* f, uint8_t d, const Packet* p, uint32_t seq
     h.left = h.nxt
     if seq_diff(end, h.una) <= 0:
         return SEG_SPURIOUS
-    # Late, or sent again?  A newer TSval proves the latter; without timestamps, being quicker than
-    # any retransmission could be is taken for reordering.
-    if stamped:
+    # Late, or sent again?  An older TSval proves the one, a newer the other. Without timestamps, or
+    # within one tick of them, being quicker than any retransmission could be means late.
+    if stamped and p.ts_val != h.ts_at_max:
         late = seq_diff(p.ts_val, h.ts_at_max) < 0
     else:
         limit = <uint64_t> f.srtt_us * NS_PER_US // 2
