@@ -549,6 +549,43 @@ def test_a_port_alone_is_no_tunnel(port: int) -> None:
         assert out["key"] == key_of("192.0.2.1", sport, "198.51.100.7", dport, 17)[0]
 
 
+VXLAN_PAYLOAD = wire(VXLAN(vni=7, flags=8)) + ETHER
+GENEVE_PAYLOAD = wire(GENEVE(proto=0x6558)) + ETHER
+GTP_PAYLOAD = wire(GTP_U_Header(teid=1, gtp_type=255) / IP4 / SEGMENT)
+TEREDO_PAYLOAD = wire(TEREDO6)
+
+NEARLY_TUNNELS = {
+    "vxlan without the flag": (4789, patched(0, b"\0", VXLAN_PAYLOAD)),
+    "vxlan reserved flag": (4789, patched(0, b"\x18", VXLAN_PAYLOAD)),
+    "vxlan reserved octet": (4789, patched(7, b"\1", VXLAN_PAYLOAD)),
+    "vxlan ethertype": (4789, patched(20, b"\x12\x34", VXLAN_PAYLOAD)),
+    "vxlan ip version": (4789, patched(22, b"\x55", VXLAN_PAYLOAD)),
+    "vxlan nothing inside": (4789, VXLAN_PAYLOAD[:8]),
+    "geneve version": (6081, patched(0, b"\x40", GENEVE_PAYLOAD)),
+    "geneve reserved": (6081, patched(7, b"\1", GENEVE_PAYLOAD)),
+    "geneve protocol": (6081, patched(2, b"\x12\x34", GENEVE_PAYLOAD)),
+    "gtp version 2": (2152, patched(0, b"\x50", GTP_PAYLOAD)),
+    "gtp echo": (2152, patched(1, b"\1", GTP_PAYLOAD)),
+    "gtp length": (2152, GTP_PAYLOAD + b"\0"),
+    "gtp ip version": (2152, patched(8, b"\x95", GTP_PAYLOAD)),
+    "teredo prefix": (3544, wire(IP6 / SEGMENT)),
+    "teredo version": (3544, patched(0, b"\x50", TEREDO_PAYLOAD)),
+    "teredo length": (3544, TEREDO_PAYLOAD[:-1]),
+    "l2tp control": (1701, patched(0, b"\xc0\2", L2TP)),
+    "l2tp version": (1701, patched(1, b"\3", L2TP)),
+    "l2tp length": (1701, patched(2, b"\0\1", L2TP)),
+    "l2tp lcp": (1701, patched(10, b"\xc0\x21", L2TP)),
+}
+
+
+@pytest.mark.parametrize("name", NEARLY_TUNNELS)
+def test_what_is_not_quite_a_tunnel_is_udp(name: str) -> None:
+    port, payload = NEARLY_TUNNELS[name]
+    out = decoded(ether() / IP4 / UDP(sport=1024, dport=port) / Raw(payload))
+    assert (out["result"], out["proto"], out["depth"]) == ("ok", 17, 0)
+    assert out["payload"] == payload
+
+
 def test_echo_in_ipv6_is_icmp_58() -> None:
     there = decoded(ether() / IP6 / ICMPv6EchoRequest(id=1, seq=2, data=b"x"))
     back = decoded(ether() / IPv6(src=IP6.dst, dst=IP6.src) / ICMPv6EchoReply(id=1, seq=2))

@@ -24,7 +24,7 @@ from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet, Raw
 from sensor._native.doors_decode import Decoding
 
-MORE = settings(max_examples=120, deadline=None, derandomize=True,
+MORE = settings(max_examples=80, deadline=None, derandomize=True,
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 CUT = 16
 CLASSES = ("truncated", "malformed", "unsupported")
