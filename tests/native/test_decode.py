@@ -96,6 +96,13 @@ def test_tcp_fields_in_full() -> None:
     assert out["flags"] == TIMESTAMP | ECN_CE
 
 
+def test_timestamps_in_their_usual_place_and_elsewhere() -> None:
+    stamp = ("Timestamp", (0x01020304, 0x05060708))
+    for chosen in ([("NOP", None), ("NOP", None), stamp], [stamp], [("MSS", 9), stamp]):
+        out = decoded(ether() / IP4 / TCP(flags="A", options=chosen) / b"x")
+        assert (out["ts_val"], out["ts_ecr"], out["payload"]) == (0x01020304, 0x05060708, b"x")
+
+
 def test_mss_and_scale_only_count_on_a_syn() -> None:
     out = decoded(ether() / IP4 / TCP(flags="A", options=[("MSS", 1), ("WScale", 3)]))
     assert (out["mss"], out["wscale"]) == (0, 255)
