@@ -136,6 +136,11 @@ def test_hash_is_keyed() -> None:
 def test_ethernet_padding_is_no_payload_and_udp_length_rules() -> None:
     out = decoded(wire(ether() / IP4 / UDP(sport=1, dport=2) / b"x") + b"\0" * 17)
     assert (out["payload"], out["payload_len"]) == (b"x", 1)
+    for packet in (IP4 / TCP(), IP4 / TCP() / b"x", IP6 / TCP() / b"x", Dot1Q() / IP4 / TCP()):
+        whole = wire(ether() / packet)
+        padded = decoded(whole + b"\0" * 46)
+        assert padded["captured"] == padded["payload_len"] == len(packet[TCP].payload)
+        assert not padded["anomalies"]
     out = decoded(ether() / IP4 / UDP(sport=1, dport=2, len=9) / b"xyz")
     assert (out["payload"], out["payload_len"]) == (b"x", 1)
     out = decoded(ether() / IP4 / UDP(sport=1, dport=2, len=900) / b"xyz")
