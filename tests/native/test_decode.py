@@ -96,6 +96,13 @@ def test_tcp_fields_in_full() -> None:
     assert out["flags"] == TIMESTAMP | ECN_CE
 
 
+def test_timestamps_in_their_usual_place_and_elsewhere() -> None:
+    stamp = ("Timestamp", (0x01020304, 0x05060708))
+    for chosen in ([("NOP", None), ("NOP", None), stamp], [stamp], [("MSS", 9), stamp]):
+        out = decoded(ether() / IP4 / TCP(flags="A", options=chosen) / b"x")
+        assert (out["ts_val"], out["ts_ecr"], out["payload"]) == (0x01020304, 0x05060708, b"x")
+
+
 def test_mss_and_scale_only_count_on_a_syn() -> None:
     out = decoded(ether() / IP4 / TCP(flags="A", options=[("MSS", 1), ("WScale", 3)]))
     assert (out["mss"], out["wscale"]) == (0, 255)
@@ -129,6 +136,11 @@ def test_hash_is_keyed() -> None:
 def test_ethernet_padding_is_no_payload_and_udp_length_rules() -> None:
     out = decoded(wire(ether() / IP4 / UDP(sport=1, dport=2) / b"x") + b"\0" * 17)
     assert (out["payload"], out["payload_len"]) == (b"x", 1)
+    for packet in (IP4 / TCP(), IP4 / TCP() / b"x", IP6 / TCP() / b"x", Dot1Q() / IP4 / TCP()):
+        whole = wire(ether() / packet)
+        padded = decoded(whole + b"\0" * 46)
+        assert padded["captured"] == padded["payload_len"] == len(packet[TCP].payload)
+        assert not padded["anomalies"]
     out = decoded(ether() / IP4 / UDP(sport=1, dport=2, len=9) / b"xyz")
     assert (out["payload"], out["payload_len"]) == (b"x", 1)
     out = decoded(ether() / IP4 / UDP(sport=1, dport=2, len=900) / b"xyz")
@@ -547,6 +559,43 @@ def test_a_port_alone_is_no_tunnel(port: int) -> None:
         out = decoded(ether() / IP4 / UDP(sport=sport, dport=dport) / Raw(payload))
         assert (out["result"], out["depth"], out["payload"]) == ("ok", 0, payload)
         assert out["key"] == key_of("192.0.2.1", sport, "198.51.100.7", dport, 17)[0]
+
+
+VXLAN_PAYLOAD = wire(VXLAN(vni=7, flags=8)) + ETHER
+GENEVE_PAYLOAD = wire(GENEVE(proto=0x6558)) + ETHER
+GTP_PAYLOAD = wire(GTP_U_Header(teid=1, gtp_type=255) / IP4 / SEGMENT)
+TEREDO_PAYLOAD = wire(TEREDO6)
+
+NEARLY_TUNNELS = {
+    "vxlan without the flag": (4789, patched(0, b"\0", VXLAN_PAYLOAD)),
+    "vxlan reserved flag": (4789, patched(0, b"\x18", VXLAN_PAYLOAD)),
+    "vxlan reserved octet": (4789, patched(7, b"\1", VXLAN_PAYLOAD)),
+    "vxlan ethertype": (4789, patched(20, b"\x12\x34", VXLAN_PAYLOAD)),
+    "vxlan ip version": (4789, patched(22, b"\x55", VXLAN_PAYLOAD)),
+    "vxlan nothing inside": (4789, VXLAN_PAYLOAD[:8]),
+    "geneve version": (6081, patched(0, b"\x40", GENEVE_PAYLOAD)),
+    "geneve reserved": (6081, patched(7, b"\1", GENEVE_PAYLOAD)),
+    "geneve protocol": (6081, patched(2, b"\x12\x34", GENEVE_PAYLOAD)),
+    "gtp version 2": (2152, patched(0, b"\x50", GTP_PAYLOAD)),
+    "gtp echo": (2152, patched(1, b"\1", GTP_PAYLOAD)),
+    "gtp length": (2152, GTP_PAYLOAD + b"\0"),
+    "gtp ip version": (2152, patched(8, b"\x95", GTP_PAYLOAD)),
+    "teredo prefix": (3544, wire(IP6 / SEGMENT)),
+    "teredo version": (3544, patched(0, b"\x50", TEREDO_PAYLOAD)),
+    "teredo length": (3544, TEREDO_PAYLOAD[:-1]),
+    "l2tp control": (1701, patched(0, b"\xc0\2", L2TP)),
+    "l2tp version": (1701, patched(1, b"\3", L2TP)),
+    "l2tp length": (1701, patched(2, b"\0\1", L2TP)),
+    "l2tp lcp": (1701, patched(10, b"\xc0\x21", L2TP)),
+}
+
+
+@pytest.mark.parametrize("name", NEARLY_TUNNELS)
+def test_what_is_not_quite_a_tunnel_is_udp(name: str) -> None:
+    port, payload = NEARLY_TUNNELS[name]
+    out = decoded(ether() / IP4 / UDP(sport=1024, dport=port) / Raw(payload))
+    assert (out["result"], out["proto"], out["depth"]) == ("ok", 17, 0)
+    assert out["payload"] == payload
 
 
 def test_echo_in_ipv6_is_icmp_58() -> None:

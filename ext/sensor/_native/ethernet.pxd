@@ -64,9 +64,9 @@ cdef inline Layer ethertype_step(Decoder* d, Walk* w) noexcept nogil:
     if kind == 0x8870:                           # LLC in a frame longer than 1500
         return AT_LLC
     # Understood, and no flow: 802.3 in a cooked capture, Cisco's own, RARP (and SLARP), IPX, flow
-    # control and LACP, PPPoE discovery, HomePlug, 802.1X, LLDP, PTP, CFM, loopback, IS-IS.
+    # control and LACP, PPPoE discovery, HomePlug, 802.1X, LLDP, Realtek, PTP, CFM, loopback, IS-IS.
     if kind in (0x0001, 0x2000, 0x8035, 0x8137, 0x8808, 0x8809, 0x8863, 0x887b, 0x888e, 0x88cc,
-                0x88f7, 0x8902, 0x9000, 0xfefe):
+                0x8899, 0x88f7, 0x8902, 0x9000, 0xfefe):
         return ends(w, DECODE_NO_FLOW)
     return unsupported(d, w, A_UNSUPPORTED_ETHERTYPE)
 
