@@ -225,6 +225,8 @@ def test_a_stream_that_stops_being_http(bad: bytes) -> None:
 def test_the_middle_of_a_message_is_no_parse_error() -> None:
     s = read((CLIENT, b"X-a: b\r\n"), (SERVER, b"HTTP/1.1 400 Bad Request\r\n\r\n"))
     assert counts(s) == (0, 1, 0, 1)
+    s = read((SERVER, b"no line end"), (SERVER, OK3))
+    assert counts(s) == (0, 1, 0, 1)
 
 
 UPGRADE = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n"

@@ -29,7 +29,8 @@ cdef struct WebSocket:
     WsSide side[2]               # by from_orig
 
 
-cdef inline uint32_t ws_header(const uint8_t* p, uint32_t n, uint32_t* size, uint64_t* body) noexcept nogil:
+cdef inline uint32_t ws_header(const uint8_t* p, uint32_t n, uint32_t* size,
+                               uint64_t* body) noexcept nogil:
     # Reads the header that p[0..n) begins with: WS_FRAME sets its size and the octets that follow
     # it, WS_SHORT sets the size that is needed to go on.
     cdef uint8_t code

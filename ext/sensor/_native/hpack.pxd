@@ -12,6 +12,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
+from sensor._native.http1_syntax cimport http1_host_len
 from sensor._native.sink cimport AppSink, NAME_HOST, sink_name
 
 cdef extern from *:
@@ -121,14 +122,6 @@ cdef inline bint hpack_remembers(const Hpack* h, uint32_t index) noexcept nogil:
     return False
 
 
-cdef inline void hpack_authority(Hpack* h, AppSink* sink) noexcept nogil:
-    # The host without its port.
-    cdef uint32_t n = h.text_len
-    while n > 0 and 48 <= h.text[n - 1] <= 57:
-        n -= 1
-    sink_name(sink, NAME_HOST, h.text, n - 1 if n > 0 and h.text[n - 1] == 58 else h.text_len)
-
-
 cdef inline void hpack_string_end(Hpack* h, AppSink* sink) noexcept nogil:
     cdef bint grpc
     if h.huffman and (h.n_bits > 7 or ~h.bits & ((<uint64_t> 1 << h.n_bits) - 1)):
@@ -146,7 +139,7 @@ cdef inline void hpack_string_end(Hpack* h, AppSink* sink) noexcept nogil:
     if grpc:
         h.grpc = 1
     elif h.name == HPACK_AUTHORITY and h.text_len <= HPACK_TEXT:
-        hpack_authority(h, sink)
+        sink_name(sink, NAME_HOST, h.text, http1_host_len(h.text, h.text_len))
     if h.incremental:
         h.inserted += 1
         if grpc:
@@ -184,7 +177,8 @@ cdef inline void hpack_integer_end(Hpack* h, AppSink* sink) noexcept nogil:
         h.grpc = 1
 
 
-cdef inline void hpack_integer(Hpack* h, AppSink* sink, uint8_t goal, uint8_t prefix, uint8_t octet) noexcept nogil:
+cdef inline void hpack_integer(Hpack* h, AppSink* sink, uint8_t goal, uint8_t prefix,
+                               uint8_t octet) noexcept nogil:
     # RFC 7541 section 5.1; `prefix` is the mask of the low bits that belong to the integer.
     h.goal = goal
     h.integer = octet & prefix
