@@ -52,7 +52,8 @@ def test_one_exchange() -> None:
     assert counts(s) == (1, 1, 0, 0)
     assert s.statuses() == {200: 1}
     assert s.names == [b"example.org"]
-    assert s.response_times() == (1, 1_000_000)  # last request octet at 1 ms, first response octet at 2 ms
+    # The request's last octet at 1 ms, the response's first one at 2 ms.
+    assert s.response_times() == (1, 1_000_000)
 
 
 def test_the_client_is_known_by_content_not_by_who_opened() -> None:
@@ -103,7 +104,9 @@ def by_h11(exchanges: list) -> tuple[list[tuple[bytes, bytes]], dict[int, int]]:
             for early in interim
         )
         told += server.send(
-            h11.Response(status_code=code, headers=[] if code == 204 else framing(answer, a_chunked))
+            h11.Response(
+                status_code=code, headers=framing(answer, a_chunked) if code != 204 else []
+            )
         )
         if not no_content:
             told += server.send(h11.Data(answer))
@@ -121,9 +124,10 @@ def test_what_h11_sends_is_counted_however_it_is_cut(
 ) -> None:
     pairs, codes = by_h11(exchanges)
     if pipelined:
-        messages = [(CLIENT, b"".join(a for a, _ in pairs)), (SERVER, b"".join(b for _, b in pairs))]
+        pairs_sent = [(b"".join(a for a, _ in pairs), b"".join(b for _, b in pairs))]
     else:
-        messages = [m for a, b in pairs for m in ((CLIENT, a), (SERVER, b))]
+        pairs_sent = pairs
+    messages = [m for a, b in pairs_sent for m in ((CLIENT, a), (SERVER, b))]
     s = doors_web.WebStream()
     for at, (side, octets) in enumerate(messages):
         while octets:
@@ -137,7 +141,8 @@ def test_what_h11_sends_is_counted_however_it_is_cut(
 
 def test_every_single_cut_gives_the_same_figures() -> None:
     asked = (
-        b"POST /" + b"u" * 200 + b" HTTP/1.1\nhost:\t[2001:db8::1]:80 \nX-Long: " + b"y" * 300 + b"\n folded: 9\n"
+        b"POST /" + b"u" * 200 + b" HTTP/1.1\n"
+        b"host:\t[2001:db8::1]:80 \nX-Long: " + b"y" * 300 + b"\n folded: 9\n"
         b"transfer-ENCODING: gzip, " + b"br, " * 30 + b"Chunked\n\n"
         b'5;ext="a"\r\nhello\r\n00A \r\n0123456789\r\n0\r\nTrailer: v\r\n\r\n' + GET
     )
@@ -146,7 +151,7 @@ def test_every_single_cut_gives_the_same_figures() -> None:
         s = read((CLIENT, asked[:cut]), (CLIENT, asked[cut:]))
         assert counts(s) == (2, 0, 0, 0), cut
         assert s.names[-1] == b"example.org", cut
-    assert read((CLIENT, asked[:-len(GET)])).names == [b"[2001:db8::1]"]
+    assert read((CLIENT, asked[: -len(GET)])).names == [b"[2001:db8::1]"]
     for cut in range(1, len(told)):
         s = read((SERVER, told[:cut]), (SERVER, told[cut:]))
         assert (counts(s), s.statuses()) == ((0, 3, 0, 0), {100: 1, 200: 1, 500: 1}), cut
@@ -158,8 +163,11 @@ def test_every_single_cut_gives_the_same_figures() -> None:
         (b"HEAD / HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n"),
         (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 204 No\r\nContent-Length: 9\r\n\r\n"),
         (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 304 No\r\nTransfer-Encoding: chunked\r\n\r\n"),
-        (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 102 Wait\r\nContent-Length: 9\r\n\r\n" + OK3[:-3] + b"xyz"),
-        (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 200\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\nHTTP"),
+        (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 102 Wait\r\nContent-Length: 9\r\n\r\n" + OK3),
+        (
+            b"GET / HTTP/1.1\r\n\r\n",
+            b"HTTP/1.1 200\r\n" + 2 * b"Content-Length: 4\r\n" + b"\r\nHTTP",
+        ),
     ],
 )
 def test_answers_without_the_content_they_announce(asked: bytes, told: bytes) -> None:
@@ -185,7 +193,8 @@ def test_gaps_inside_content_are_exact() -> None:
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n100\r\n"
     s = read((SERVER, chunked), (SERVER, 0x102), (SERVER, b"0\r\n\r\n" + OK3))
     assert counts(s) == (0, 2, 0, 0)
-    s = read((SERVER, chunked + b"a" * 9), (SERVER, 0x102 - 8), (SERVER, b"HTTP is what"), (SERVER, OK3))
+    chunked += b"a" * 9
+    s = read((SERVER, chunked), (SERVER, 0x102 - 8), (SERVER, b"HTTP is what"), (SERVER, OK3))
     assert counts(s) == (0, 2, 0, 1)
 
 
@@ -233,7 +242,8 @@ UPGRADE = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: 
 
 
 def test_upgrades_change_the_protocol_at_the_exact_octet() -> None:
-    s = read((CLIENT, GET), (SERVER, UPGRADE % b"WebSocket" + b"\x81\x02hi"), (CLIENT, b"\x88\x80abcd"))
+    hello, bye = b"\x81\x02hi", b"\x88\x80mask"
+    s = read((CLIENT, GET), (SERVER, UPGRADE % b"WebSocket" + hello), (CLIENT, bye))
     assert s.proto == WEBSOCKET
     assert s.figures() == {
         "C_HTTP_REQUESTS": 1, "C_HTTP_RESPONSES": 1, "C_WS_CONNECTIONS": 1, "C_WS_FRAMES": 2,
@@ -264,8 +274,8 @@ def test_connect() -> None:
     [
         (b"G", 1), (b"GET ", 1), (b"GET /", 2), (b"H", 1), (b"HTTP/1", 1), (b"HTTP/1.", 2),
         (b"HEAD / HTTP/1.0\r\n", 2), (b"OPTIONS * HTTP/1.1\n", 2), (b"OPTIONS * RTSP/1.0\r\n", 0),
-        (b"NOTIFY sip:x SIP/2.0\r\n", 0), (b"PRI * HTTP/2.0\r\n", 0), (b"GETS /", 0), (b"\x16\x03", 0),
-        (b"CONNECT a:443 HTTP/1.1\r\n", 2), (b"GET http://a/ ", 2), (b"get / HTTP/1.1\r\n", 0),
+        (b"NOTIFY sip:x SIP/2.0\r\n", 0), (b"PRI * HTTP/2.0\r\n", 0), (b"GETS /", 0),
+        (b"\x16\x03", 0), (b"CONNECT a:443 HTTP/1.1\r\n", 2), (b"GET http://a/ ", 2), (b"get / HTTP/1.1\r\n", 0),
         (b"VERSION-CONTROL /x", 2), (b"GET / HTTP/2.0\r\n", 0), (b"GET \n", 0),
     ],
 )  # fmt: skip

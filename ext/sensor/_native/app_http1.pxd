@@ -5,8 +5,8 @@
 #
 # Invariants: nothing of a message is stored but a start-line or field line that is split over
 # segments (of a long one, its beginning and its last H1_TAIL octets, which hold the version of a
-# request line and the last transfer coding); bodies are skipped by count; every pass of the loop consumes
-# an octet. Roles come from content: whoever sends a request line is the client, on any port and
+# request line and the last transfer coding); bodies are skipped by count; every pass of the loop
+# consumes an octet. Roles come from content: whoever sends a request line is the client, on any port and
 # whoever opened the connection.
 #
 # A message counts at the end of its header section, or when missing octets cut that section after a
@@ -70,7 +70,7 @@ cdef struct Http1Side:
     uint8_t kept                 # octets in line[]
     uint8_t cut                  # the line was longer than line[]: its middle is missing
     uint8_t looked               # H1_TUNNEL: its first octets were looked at
-    uint8_t begun                # a start-line was seen: before, other text is the middle of something
+    uint8_t begun                # a start-line was seen: other text before it is a middle
     uint8_t line[H1_LINE]
 
 cdef struct Http1:
@@ -302,7 +302,7 @@ cdef inline void http1_line(Http1* s, AppSink* sink, Http1Side* side, bint from_
         else:
             http1_field(side, sink, p, n, whole)
     elif side.state == H1_START:
-        if n and not http1_start(side, p, n, True):        # blank lines before a message are allowed
+        if n and not http1_start(side, p, n, True):        # blank lines in front are allowed
             http1_fail(s, sink, side)
     elif side.state == H1_CHUNK_SIZE:
         if not http1_chunk_size(p, n, &size):
@@ -426,7 +426,7 @@ cdef inline void http1_gap(Http1* s, AppSink* sink, bint from_orig, uint64_t n) 
         http1_start(side, side.line, side.kept, False)
     if side.state == H1_FIELDS:
         http1_count(s, sink, side, from_orig)
-        http1_message_end(s, sink, side, from_orig)        # the best guess of the request's last octet
+        http1_message_end(s, sink, side, from_orig)        # the best guess of a request's end
     else:
         http1_forget(s)
     http1_start_over(side, H1_LOST)

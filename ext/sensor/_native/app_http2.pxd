@@ -217,7 +217,9 @@ cdef inline uint32_t http2_data(Http2* s, AppSink* sink, bint from_orig,
     cdef bint was_blind
     if s.role[from_orig] == H2_UNKNOWN and n:
         # A frame that begins with "P" would be of 5 MB: no server says that first.
-        s.role[from_orig] = H2_CLIENT if p[0] == 80 and s.role[not from_orig] != H2_CLIENT else H2_SERVER
+        s.role[from_orig] = H2_SERVER
+        if p[0] == 80 and s.role[not from_orig] != H2_CLIENT:
+            s.role[from_orig] = H2_CLIENT
     if s.role[from_orig] != H2_CLIENT:
         return n
     if s.state == H2_AT_NOTHING:

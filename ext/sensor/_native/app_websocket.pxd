@@ -41,7 +41,7 @@ cdef inline uint32_t ws_header(const uint8_t* p, uint32_t n, uint32_t* size,
     code = p[0] & 0x0f
     length = p[1] & 0x7f
     if (code & 7) > 2 or (code >= 8 and (length > 125 or p[0] < 0x80)):
-        return WS_BAD                                      # reserved opcode; long or split control frame
+        return WS_BAD                                      # reserved opcode; long or split control
     size[0] = 2 if length < 126 else (4 if length == 126 else 10)
     if n < size[0]:
         return WS_SHORT

@@ -57,7 +57,7 @@ cdef class WebStream:
             self.sink.name_source = 0
 
     def data(self, bint from_orig, bytes octets, uint64_t ts_ns=0):
-        """The next octets of one direction; the copy is of the exact size, so ASan sees over-reads."""
+        """The next octets of one direction, copied to their exact size so that ASan sees more."""
         cdef uint32_t n = <uint32_t> len(octets)
         cdef uint32_t at = 0
         cdef uint32_t used

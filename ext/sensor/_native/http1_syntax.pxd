@@ -72,8 +72,8 @@ cdef inline int http1_start_line(const uint8_t* p, uint32_t n, bint whole,
 
 
 cdef inline uint32_t http1_field_name(const uint8_t* p, uint32_t n, uint32_t* at) noexcept nogil:
-    # Which field the line (n > 0) is, and where its value begins. A folded line (obs-fold: it begins
-    # with a blank) is none.
+    # Which field the line (n > 0) is, and where its value begins. A folded line (obs-fold: it
+    # begins with a blank) is none.
     cdef uint8_t first = p[0] | 0x20
     if first == 104 and n > 5 and p[4] == 58 and http1_is(p, b"host", 4):
         at[0] = 5
