@@ -114,7 +114,7 @@ cdef inline bint hpack_says_grpc(const Hpack* h) noexcept nogil:
 
 cdef inline bint hpack_remembers(const Hpack* h, uint32_t index) noexcept nogil:
     # index: 62 is the newest dynamic entry, whose number is `inserted - 1`.
-    cdef uint32_t mark = h.inserted - (index - HPACK_STATIC) + 1
+    cdef uint32_t mark = h.inserted + 1 - (index - HPACK_STATIC)
     cdef int i
     for i in range(HPACK_GRPC):
         if h.grpc_at[i] == mark:
@@ -217,7 +217,7 @@ cdef inline void hpack_text(Hpack* h, const uint8_t* p, uint32_t n) noexcept nog
         h.text_len += n
         return
     for i in range(n):
-        h.bits = (h.bits << 8) | p[i]
+        h.bits = ((h.bits & ((<uint64_t> 1 << h.n_bits) - 1)) << 8) | p[i]
         h.n_bits += 8
         while h.n_bits:
             used = sensor_huffman(h.bits, h.n_bits, &symbol)
