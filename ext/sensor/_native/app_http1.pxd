@@ -6,8 +6,8 @@
 # Invariants: nothing of a message is stored but a start-line or field line that is split over
 # segments (of a long one, its beginning and its last H1_TAIL octets, which hold the version of a
 # request line and the last transfer coding); bodies are skipped by count; every pass of the loop
-# consumes an octet. Roles come from content: whoever sends a request line is the client, on any port and
-# whoever opened the connection.
+# consumes an octet. Roles come from content: whoever sends a request line is the client, on any port
+# and whoever opened the connection.
 #
 # A message counts at the end of its header section, or when missing octets cut that section after a
 # start-line was recognised. Lost sync waits for a segment that begins with a start-line.

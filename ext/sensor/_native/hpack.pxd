@@ -92,7 +92,7 @@ cdef struct Hpack:
     uint32_t left                # octets of the string still to come
     uint32_t text_len            # decoded length of the string so far
     uint32_t inserted            # entries put into the dynamic table so far
-    uint32_t grpc_at[HPACK_GRPC] # 1 + the number of such an entry; 0: free
+    uint32_t grpc_at[HPACK_GRPC]  # 1 + the number of such an entry; 0: free
     uint8_t grpc_next
     uint8_t step
     uint8_t goal
