@@ -214,6 +214,16 @@ def test_after_lost_messages_no_wrong_latency() -> None:
     assert (counts(s), s.response_times()) == ((2, 1, 0, 1), (1, 1_000_000))
 
 
+def test_a_response_after_missed_ones_answers_the_newest_request() -> None:
+    head = GET.replace(b"GET", b"HEAD")
+    s = read(
+        (CLIENT, GET), (SERVER, OK3[:25]), (SERVER, 17), (CLIENT, GET), (SERVER, b"no start-line"),
+        (CLIENT, head), (SERVER, OK3[:-3]), (CLIENT, GET), (SERVER, OK3),
+    )  # fmt: skip
+    assert counts(s) == (4, 3, 0, 1)
+    assert s.response_times() == (3, 3_000_000)
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -6,8 +6,8 @@
 # Invariants: nothing of a message is stored but a start-line or field line that is split over
 # segments (of a long one, its beginning and its last H1_TAIL octets, which hold the version of a
 # request line and the last transfer coding); bodies are skipped by count; every pass of the loop
-# consumes an octet. Roles come from content: whoever sends a request line is the client, on any port
-# and whoever opened the connection.
+# consumes an octet. Roles come from content: whoever sends a request line is the client, on any
+# port and whoever opened the connection.
 #
 # A message counts at the end of its header section, or when missing octets cut that section after a
 # start-line was recognised. Lost sync waits for a segment that begins with a start-line.
@@ -120,6 +120,21 @@ cdef inline void http1_forget(Http1* s) noexcept nogil:
         s.answered = s.asked
         s.kinds = 0
         memset(s.asked_ns, 0, sizeof(s.asked_ns))
+
+
+cdef inline void http1_keep_newest(Http1* s) noexcept nogil:
+    # Responses were missed: only the newest request can still be waiting for one.
+    cdef uint32_t waiting = s.asked - s.answered
+    cdef uint32_t slot = (s.asked + H1_ASKED - 1) % H1_ASKED
+    cdef uint64_t asked_ns = s.asked_ns[slot]
+    cdef uint32_t kind = s.kinds & (<uint32_t> 3 << (2 * slot))
+    if waiting <= 1:
+        return
+    http1_forget(s)
+    s.answered = s.asked - 1
+    if waiting <= H1_ASKED:
+        s.asked_ns[slot] = asked_ns
+        s.kinds = kind
 
 
 cdef inline void http1_start_over(Http1Side* side, uint8_t state) noexcept nogil:
@@ -342,12 +357,8 @@ cdef inline bint http1_opens(Http1* s, Http1Side* side, const uint8_t* p, uint32
         if http1_probe(p, n, from_orig) != APP_YES:
             return False
         side.state = H1_START
-        if s.client == 2 - from_orig and s.asked - s.answered > 1:
-            # Responses were missed meanwhile; only the newest request can still be waiting.
-            while s.asked - s.answered > 1:
-                s.asked_ns[s.answered % H1_ASKED] = 0
-                s.kinds &= ~(<uint32_t> 3 << (2 * (s.answered % H1_ASKED)))
-                s.answered += 1
+        if s.client == 2 - from_orig:
+            http1_keep_newest(s)
         return True
     if side.state == H1_TUNNEL and not side.looked and s.client == 1 + from_orig:
         # What the client says first through the tunnel: TLS nearly always, else HTTP again.
