@@ -32,7 +32,8 @@ cdef inline void web_prepare(WebSide* s) noexcept nogil:
     s.sink.status = s.status
 
 
-cdef inline size_t web_chunk(const unsigned char* data, size_t n, size_t at, Chunk* c) noexcept nogil:
+cdef inline size_t web_chunk(const unsigned char* data, size_t n, size_t at,
+                             Chunk* c) noexcept nogil:
     # The chunk at `at`, and where the next one is; 0: no more.
     if n - at < 3:
         return 0

@@ -8,7 +8,13 @@ import h2.connection
 import hpack
 import pytest
 from hyperframe.frame import (
-    ContinuationFrame, DataFrame, Frame, HeadersFrame, PingFrame, PriorityFrame, SettingsFrame,
+    ContinuationFrame,
+    DataFrame,
+    Frame,
+    HeadersFrame,
+    PingFrame,
+    PriorityFrame,
+    SettingsFrame,
     WindowUpdateFrame,
 )  # fmt: skip
 from hypothesis import given, settings
@@ -161,7 +167,7 @@ def test_examples_of_rfc_7541_appendix_c() -> None:
 @pytest.mark.parametrize(
     "block",
     ["80", "be", "ffffffffffff7f", "418001", "4181ff", "4184ffffffff", "5f0b61", "3fffffffffff7f"],
-    ids=["index 0", "no such entry", "huge index", "no length", "padding", "EOS", "short", "resize"],
+    ids=["index 0", "no entry", "huge index", "no length", "padding", "EOS", "short", "resize"],
 )
 def test_broken_header_blocks_are_requests_still_but_no_calls(block: str) -> None:
     f = counts(read(START, headers(1, bytes.fromhex(block)), headers(3, b"\x82")))

@@ -1,15 +1,15 @@
 # HTTP/2 in clear text (RFC 9113) and gRPC on it: requests and calls.
 #
 # Invariants: only the client's direction is read, the other one costs nothing; frame payloads but
-# header blocks are skipped by count; every pass of the loop consumes an octet. The client is whoever
-# sends the connection preface, first thing or after an `Upgrade: h2c`.
+# header blocks are skipped by count; every pass of the loop consumes an octet. The client is
+# whoever sends the connection preface, first thing or after an `Upgrade: h2c`.
 #
 # A request is a header block that opens a new odd stream; a call is a request whose content-type is
 # application/grpc, read through HPACK (so a connection may mix). Where HPACK is lost (missing
 # octets), a connection whose requests were all calls keeps counting them as calls.
 #
-# A gap inside a payload is skipped by count; any other loses sync, which waits for a segment that is
-# a whole number of valid frames.
+# A gap inside a payload is skipped by count; any other loses sync, which waits for a segment that
+# is a whole number of valid frames.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp
 
@@ -217,7 +217,9 @@ cdef inline uint32_t http2_data(Http2* s, AppSink* sink, bint from_orig,
     cdef bint was_blind
     if s.role[from_orig] == H2_UNKNOWN and n:
         # A frame that begins with "P" would be of 5 MB: no server says that first.
-        s.role[from_orig] = H2_CLIENT if p[0] == 80 and s.role[not from_orig] != H2_CLIENT else H2_SERVER
+        s.role[from_orig] = H2_SERVER
+        if p[0] == 80 and s.role[not from_orig] != H2_CLIENT:
+            s.role[from_orig] = H2_CLIENT
     if s.role[from_orig] != H2_CLIENT:
         return n
     if s.state == H2_AT_NOTHING:

@@ -29,7 +29,8 @@ cdef struct WebSocket:
     WsSide side[2]               # by from_orig
 
 
-cdef inline uint32_t ws_header(const uint8_t* p, uint32_t n, uint32_t* size, uint64_t* body) noexcept nogil:
+cdef inline uint32_t ws_header(const uint8_t* p, uint32_t n, uint32_t* size,
+                               uint64_t* body) noexcept nogil:
     # Reads the header that p[0..n) begins with: WS_FRAME sets its size and the octets that follow
     # it, WS_SHORT sets the size that is needed to go on.
     cdef uint8_t code
@@ -40,7 +41,7 @@ cdef inline uint32_t ws_header(const uint8_t* p, uint32_t n, uint32_t* size, uin
     code = p[0] & 0x0f
     length = p[1] & 0x7f
     if (code & 7) > 2 or (code >= 8 and (length > 125 or p[0] < 0x80)):
-        return WS_BAD                                      # reserved opcode; long or split control frame
+        return WS_BAD                                      # reserved opcode; long or split control
     size[0] = 2 if length < 126 else (4 if length == 126 else 10)
     if n < size[0]:
         return WS_SHORT

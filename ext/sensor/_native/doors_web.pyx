@@ -2,9 +2,9 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
-from sensor._native.app cimport APP_HTTP, APP_HTTP2, APP_WEBSOCKET, AppProto, AppVerdict
+from sensor._native.app cimport APP_HTTP, APP_HTTP2, APP_WEBSOCKET
 from sensor._native.app_http1 cimport Http1, http1_data, http1_gap, http1_probe
 from sensor._native.app_http2 cimport Http2, http2_data, http2_gap, http2_label, http2_probe
 from sensor._native.app_websocket cimport WebSocket, ws_data, ws_gap
@@ -57,7 +57,7 @@ cdef class WebStream:
             self.sink.name_source = 0
 
     def data(self, bint from_orig, bytes octets, uint64_t ts_ns=0):
-        """The next octets of one direction; the copy is of the exact size, so ASan sees over-reads."""
+        """The next octets of one direction, copied to their exact size so that ASan sees more."""
         cdef uint32_t n = <uint32_t> len(octets)
         cdef uint32_t at = 0
         cdef uint32_t used
@@ -132,8 +132,8 @@ def time_segment(bytes octets, uint32_t rounds, int proto=APP_HTTP, bytes first=
     cdef WebStream w = WebStream(proto)
     cdef const uint8_t* p = <const uint8_t*> octets
     cdef uint32_t n = <uint32_t> len(octets)
-    cdef uint32_t i
+    cdef uint32_t _round
     w.data(True, first)
-    for i in range(rounds):
+    for _round in range(rounds):
         w.feed(True, p, n)
     return w.figures()

@@ -12,6 +12,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
+from sensor._native.http1_syntax cimport http1_host_len
 from sensor._native.sink cimport AppSink, NAME_HOST, sink_name
 
 cdef extern from *:
@@ -91,7 +92,7 @@ cdef struct Hpack:
     uint32_t left                # octets of the string still to come
     uint32_t text_len            # decoded length of the string so far
     uint32_t inserted            # entries put into the dynamic table so far
-    uint32_t grpc_at[HPACK_GRPC] # 1 + the number of such an entry; 0: free
+    uint32_t grpc_at[HPACK_GRPC]  # 1 + the number of such an entry; 0: free
     uint8_t grpc_next
     uint8_t step
     uint8_t goal
@@ -113,20 +114,12 @@ cdef inline bint hpack_says_grpc(const Hpack* h) noexcept nogil:
 
 cdef inline bint hpack_remembers(const Hpack* h, uint32_t index) noexcept nogil:
     # index: 62 is the newest dynamic entry, whose number is `inserted - 1`.
-    cdef uint32_t mark = h.inserted - (index - HPACK_STATIC) + 1
+    cdef uint32_t mark = h.inserted + 1 - (index - HPACK_STATIC)
     cdef int i
     for i in range(HPACK_GRPC):
         if h.grpc_at[i] == mark:
             return True
     return False
-
-
-cdef inline void hpack_authority(Hpack* h, AppSink* sink) noexcept nogil:
-    # The host without its port.
-    cdef uint32_t n = h.text_len
-    while n > 0 and 48 <= h.text[n - 1] <= 57:
-        n -= 1
-    sink_name(sink, NAME_HOST, h.text, n - 1 if n > 0 and h.text[n - 1] == 58 else h.text_len)
 
 
 cdef inline void hpack_string_end(Hpack* h, AppSink* sink) noexcept nogil:
@@ -146,7 +139,7 @@ cdef inline void hpack_string_end(Hpack* h, AppSink* sink) noexcept nogil:
     if grpc:
         h.grpc = 1
     elif h.name == HPACK_AUTHORITY and h.text_len <= HPACK_TEXT:
-        hpack_authority(h, sink)
+        sink_name(sink, NAME_HOST, h.text, http1_host_len(h.text, h.text_len))
     if h.incremental:
         h.inserted += 1
         if grpc:
@@ -184,7 +177,8 @@ cdef inline void hpack_integer_end(Hpack* h, AppSink* sink) noexcept nogil:
         h.grpc = 1
 
 
-cdef inline void hpack_integer(Hpack* h, AppSink* sink, uint8_t goal, uint8_t prefix, uint8_t octet) noexcept nogil:
+cdef inline void hpack_integer(Hpack* h, AppSink* sink, uint8_t goal, uint8_t prefix,
+                               uint8_t octet) noexcept nogil:
     # RFC 7541 section 5.1; `prefix` is the mask of the low bits that belong to the integer.
     h.goal = goal
     h.integer = octet & prefix
@@ -223,7 +217,7 @@ cdef inline void hpack_text(Hpack* h, const uint8_t* p, uint32_t n) noexcept nog
         h.text_len += n
         return
     for i in range(n):
-        h.bits = (h.bits << 8) | p[i]
+        h.bits = ((h.bits & ((<uint64_t> 1 << h.n_bits) - 1)) << 8) | p[i]
         h.n_bits += 8
         while h.n_bits:
             used = sensor_huffman(h.bits, h.n_bits, &symbol)
