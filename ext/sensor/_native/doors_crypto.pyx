@@ -111,13 +111,13 @@ cdef class TlsDoor(_Sink):
         cdef uint32_t hn = <uint32_t> len(hello)
         cdef uint32_t segments = <uint32_t> (len(stream) // segment)
         cdef uint32_t at
-        cdef int i
+        cdef int _i
         clock_gettime(CLOCK_MONOTONIC, &a)
-        for i in range(rounds):
+        for _i in range(rounds):
             memset(&fresh, 0, sizeof(Tls))
             tls_data(&fresh, &self.sink, 1, h, hn)
         clock_gettime(CLOCK_MONOTONIC, &b)
-        for i in range(rounds):
+        for _i in range(rounds):
             memset(&self.tls, 0, sizeof(Tls))
             for at in range(segments):
                 tls_data(&self.tls, &self.sink, 0, d + at * segment, segment)
