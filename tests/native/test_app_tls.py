@@ -269,6 +269,28 @@ def test_downgrade_sentinel(tail: bytes, seen: int) -> None:
     assert door.state["cipher"] == 0xC02F
 
 
+def test_refused_early_data_is_not_taken_for_the_finished() -> None:
+    def hello(random: bytes) -> bytes:  # TLS 1.3 by supported_versions
+        body = b"\x03\x03" + random + b"\0\x13\x01\0" + b"\0\x06\0\x2b\0\x02\x03\x04"
+        return record(22, b"\x02" + len(body).to_bytes(3, "big") + body)
+
+    retry = "cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c"
+    door = TlsDoor()
+    for side, octets in (
+        (CLIENT, record(22, client_hello(b""))),
+        (SERVER, hello(bytes.fromhex(retry))),
+        (CLIENT, DATA),  # early data, sent before the retry arrived
+        (CLIENT, record(20, b"\1") + record(22, client_hello(b""))),
+        (SERVER, hello(bytes(32)) + DATA),  # the flight answers the early data: one turn
+        (CLIENT, DATA),  # Finished
+        (SERVER, DATA),  # a session ticket
+    ):
+        door.data(side, octets)
+    assert door.counters == {
+        "TLS_CLIENT_HELLOS": 2, "TLS_SERVER_HELLOS": 2, "HTTPS_TURNS": 1,
+    }  # fmt: skip
+
+
 def test_a_hello_over_many_records_and_two_hellos_in_one() -> None:
     hello = client_hello(b"\0\0\0\x08\0\x06\0\0\x03a.b")
     door = TlsDoor()
