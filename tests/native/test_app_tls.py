@@ -276,16 +276,17 @@ def test_refused_early_data_is_not_taken_for_the_finished() -> None:
 
     retry = "cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c"
     door = TlsDoor()
-    for side, octets in (
-        (CLIENT, record(22, client_hello(b""))),
-        (SERVER, hello(bytes.fromhex(retry))),
-        (CLIENT, DATA),  # early data, sent before the retry arrived
-        (CLIENT, record(20, b"\1") + record(22, client_hello(b""))),
-        (SERVER, hello(bytes(32)) + DATA),  # the flight answers the early data: one turn
-        (CLIENT, DATA),  # Finished
-        (SERVER, DATA),  # a session ticket
+    for side, octets, done in (
+        (CLIENT, record(22, client_hello(b"")), 0),
+        (SERVER, hello(bytes.fromhex(retry)), 0),
+        (CLIENT, DATA, 0),  # early data, sent before the retry arrived
+        (CLIENT, record(20, b"\1") + record(22, client_hello(b"")), 0),
+        (SERVER, hello(bytes(32)) + DATA, 0),  # the flight answers the early data: one turn
+        (CLIENT, DATA, 1),  # Finished
+        (SERVER, DATA, 1),  # a session ticket
     ):
         door.data(side, octets)
+        assert door.state["done"] == done
     assert door.counters == {
         "TLS_CLIENT_HELLOS": 2, "TLS_SERVER_HELLOS": 2, "HTTPS_TURNS": 1,
     }  # fmt: skip
