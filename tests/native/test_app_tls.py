@@ -383,13 +383,3 @@ def test_a_cut_hello_still_counts_and_its_loss_is_not_an_error() -> None:
 
 def test_the_struct_keeps_to_its_size() -> None:
     assert TLS_SIZE <= 512
-
-
-@pytest.mark.bench
-def test_speed(capsys: pytest.CaptureFixture[str]) -> None:
-    stream, _ = spoken(V13)
-    records = (b"\x17\x03\x03\x40\x00" + bytes(16384)) * 50
-    times = [TlsDoor().bench(stream[0][1], records, 1448, 2000) for _ in range(5)]
-    with capsys.disabled():
-        print(f"\nClientHello {min(t[0] for t in times):.0f} ns,", end=" ")
-        print(f"segment of bulk data {min(t[1] for t in times):.1f} ns")
