@@ -2,7 +2,7 @@
 # than packets fit in, the queue keeps whole datagrams of the flow only, nothing refused counts.
 #
 # Input: chunks of {control, length (2, big-endian), octets}; control bit 0: from the originator.
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport abort, calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 from sensor._native.app cimport APP_NO, AppVerdict

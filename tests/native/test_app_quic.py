@@ -10,8 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-
 from sensor._native.doors_crypto import QUIC_SIZE, QuicDoor
+
 from sensor.flow.quic_initial import server_name
 
 CLIENT, SERVER = True, False
@@ -45,7 +45,8 @@ def test_a_handshake_is_one_connection_with_two_halves() -> None:
     flight = long(INITIAL, C, S) + long(HANDSHAKE, C, S, n=900)
     assert door.datagram(SERVER, flight, 30 * MS) == YES
     assert door.datagram(SERVER, long(HANDSHAKE, C, S), 35 * MS) == YES
-    assert door.datagram(CLIENT, long(INITIAL, S, C) + long(HANDSHAKE, S, C) + SHORT, 36 * MS) == YES
+    done = long(INITIAL, S, C) + long(HANDSHAKE, S, C) + SHORT
+    assert door.datagram(CLIENT, done, 36 * MS) == YES
     assert door.datagram(CLIENT, long(HANDSHAKE, S, C), 90 * MS) == YES
     assert door.datagram(SERVER, SHORT, 91 * MS) == YES
     assert door.counters == {"QUIC_CONNECTIONS": 1}

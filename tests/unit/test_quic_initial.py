@@ -1,6 +1,7 @@
-"""The server name in QUIC Initials: RFC vectors, and packets sealed here with aioquic's cryptography."""
+"""The server name in QUIC Initials: RFC vectors, and packets sealed by aioquic's cryptography."""
 
 import random
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -99,7 +100,7 @@ def test_frames_in_any_order_over_several_datagrams(
     """As Chrome does: the hello in pieces, shuffled, with PING and PADDING between them."""
     whole = hello(b"shuffled.example", before=2500)
     edges = [0, *sorted(cut for cut in cuts if cut < len(whole)), len(whole)]
-    frames = [crypto(a, whole[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    frames = [crypto(a, whole[a:b]) for a, b in pairwise(edges)]
     shuffle.shuffle(frames)
     datagrams = [
         sealed(b"\x01\0\0".join(frames[i : i + per_datagram]), number=i)

@@ -42,10 +42,10 @@ cdef struct Quic:
     uint64_t initial_ns            # client's first Initial
     uint64_t server_ns             # initial to the server's first long header
     uint64_t handshake_ns          # server's first Handshake packet
-    uint64_t first_id              # connection ids (quic_id): the client's first destination,
-    uint64_t client_id             #   what the client calls itself,
-    uint64_t server_id             #   what the server calls itself,
-    uint64_t retry_id              #   what it called itself in a Retry
+    uint64_t first_id              # quic_id of the client's first destination id,
+    uint64_t client_id             # of what the client calls itself,
+    uint64_t server_id             # of what the server calls itself,
+    uint64_t retry_id              # and of what it called itself in a Retry
     uint32_t version
     uint8_t known                  # a connection was counted
     uint8_t initial                # the client's Initial was seen
@@ -102,7 +102,8 @@ cdef inline uint64_t quic_id(const uint8_t* p, uint32_t n) noexcept nogil:
     return h
 
 
-cdef inline bint quic_varint(const uint8_t* p, uint32_t n, uint32_t* at, uint64_t* value) noexcept nogil:
+cdef inline bint quic_varint(
+        const uint8_t* p, uint32_t n, uint32_t* at, uint64_t* value) noexcept nogil:
     # RFC 9000 16: the two top bits of the first octet say 1, 2, 4 or 8 octets.
     cdef uint32_t size, i
     cdef uint64_t v
@@ -185,7 +186,8 @@ cdef inline bint quic_starts(const QuicLong* h, const uint8_t* p, uint32_t n) no
 
 
 cdef inline void quic_offer(
-        Quic* s, const uint8_t* p, uint32_t n, QuicInitialQueue* queue, uint64_t serial) noexcept nogil:
+        Quic* s, const uint8_t* p, uint32_t n,
+        QuicInitialQueue* queue, uint64_t serial) noexcept nogil:
     if s.offered >= QUIC_OFFERS or n > QUIC_INITIAL_MAX:
         return
     s.offered += 1
@@ -205,7 +207,8 @@ cdef inline bint quic_same(const Quic* s, const QuicLong* h) noexcept nogil:
             or (h.source == s.client_id and not h.source_empty))
 
 
-cdef inline void quic_packet(Quic* s, AppSink* sink, bint from_orig, const QuicLong* h) noexcept nogil:
+cdef inline void quic_packet(
+        Quic* s, AppSink* sink, bint from_orig, const QuicLong* h) noexcept nogil:
     # L_QUIC_HANDSHAKE is the sum of two halves, so that a server's pause between its first answer
     # and its Handshake packets (or a Retry round) is not in it:
     #   client's first Initial -> server's first long header   (capture point to server and back)

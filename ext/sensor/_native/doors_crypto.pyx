@@ -3,7 +3,6 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from sensor._native.app_quic cimport Quic, QuicInitialQueue, quic_datagram
 from sensor._native.app_tls cimport Tls, tls_data, tls_end, tls_gap, tls_probe
@@ -101,29 +100,6 @@ cdef class TlsDoor(_Sink):
             "resumed": t.resumed, "downgraded": t.downgraded, "fatal_alert": t.fatal_alert,
             "offers_h2": t.offers_h2, "alpn": bytes(t.alpn[:t.alpn_len]),
         }
-
-    def bench(self, bytes hello, bytes stream, uint32_t segment, int rounds):
-        """(ns per fresh connection fed `hello`, ns per segment of the server's `stream`)."""
-        cdef timespec a, b, c
-        cdef Tls fresh
-        cdef const uint8_t* h = hello
-        cdef const uint8_t* d = stream
-        cdef uint32_t hn = <uint32_t> len(hello)
-        cdef uint32_t segments = <uint32_t> (len(stream) // segment)
-        cdef uint32_t at
-        cdef int i
-        clock_gettime(CLOCK_MONOTONIC, &a)
-        for i in range(rounds):
-            memset(&fresh, 0, sizeof(Tls))
-            tls_data(&fresh, &self.sink, 1, h, hn)
-        clock_gettime(CLOCK_MONOTONIC, &b)
-        for i in range(rounds):
-            memset(&self.tls, 0, sizeof(Tls))
-            for at in range(segments):
-                tls_data(&self.tls, &self.sink, 0, d + at * segment, segment)
-        clock_gettime(CLOCK_MONOTONIC, &c)
-        return (((b.tv_sec - a.tv_sec) * 1e9 + (b.tv_nsec - a.tv_nsec)) / rounds,
-                ((c.tv_sec - b.tv_sec) * 1e9 + (c.tv_nsec - b.tv_nsec)) / rounds / segments)
 
 
 def probe(bytes octets, bint from_orig=True):
