@@ -32,6 +32,7 @@ cdef extern from *:
 cdef enum:
     RECORD_MAX = 16777216        # 16 MiB: a longer record or block is damage (libpcap's bound)
     SNAPLEN_MAX = 262144         # libpcap's MAXIMUM_SNAPLEN: sane whatever the header says
+    LENGTH_MAX = 2147483647      # no frame is longer; Wireshark clamps here too
     INTERFACES_MAX = 65535       # per section
     LINK_WORDS = 1024            # 65,536 link types as a bit set
 
@@ -79,6 +80,7 @@ cdef enum Fault:
 cdef enum:                       # indices of anomalies[]
     A_CAPLEN_OVER_SNAPLEN = 0    # captured length above the declared snaplen
     A_CAPLEN_OVER_LEN            # captured length above the wire length: len := caplen
+    A_LENGTH                     # wire length above LENGTH_MAX: clamped
     A_FRACTION                   # fraction of a second >= 1 s: clamped to the last tick of its second
     A_TIME_CLAMPED               # time outside 1970..2262: clamped
     A_TIME_PAST_2038             # 32-bit seconds above INT32_MAX: before 1970, or after 2038-01-19

@@ -4,12 +4,13 @@
 # the offset of its block.
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from sensor._native.capfile cimport (
-    A_CAPLEN_OVER_LEN, A_CAPLEN_OVER_SNAPLEN, A_INTERFACES, A_TIME_BACKWARDS, A_TIME_CLAMPED,
-    A_TIME_MISSING, A_UNKNOWN_BLOCK, Capfile, FAULT_BLOCK_CAPLEN, FAULT_BLOCK_LONG,
+    A_CAPLEN_OVER_LEN, A_CAPLEN_OVER_SNAPLEN, A_INTERFACES, A_LENGTH, A_TIME_BACKWARDS,
+    A_TIME_CLAMPED, A_TIME_MISSING, A_UNKNOWN_BLOCK, Capfile, FAULT_BLOCK_CAPLEN, FAULT_BLOCK_LONG,
     FAULT_BLOCK_SHORT, FAULT_BLOCK_TRAILER, FAULT_BLOCK_UNALIGNED, FAULT_BYTE_ORDER,
     FAULT_INTERFACE, FAULT_INTERFACE_LIMIT, FAULT_MEMORY, FAULT_NO_INTERFACE, FAULT_OPTION,
-    FAULT_OPTION_SIZE, FAULT_SECTION_VERSION, FAULT_TSRESOL, INTERFACES_MAX, Interface, RECORD_MAX,
-    STOP_FAULT, STOP_FULL, STOP_MORE, cap_u16, cap_u32, cap_u64, cap_unlikely,
+    FAULT_OPTION_SIZE, FAULT_SECTION_VERSION, FAULT_TSRESOL, INTERFACES_MAX, Interface,
+    LENGTH_MAX, RECORD_MAX, STOP_FAULT, STOP_FULL, STOP_MORE, cap_u16, cap_u32, cap_u64,
+    cap_unlikely,
     capfile_add_interface, capfile_fault, capfile_see_link,
 )
 from sensor._native.source cimport BATCH_MAX, RawPacket
@@ -166,13 +167,18 @@ cdef inline size_t pcapng_packet(
         )
     if cap_unlikely(caplen > length - head - 4):
         return capfile_fault(f, FAULT_BLOCK_CAPLEN, caplen, length - head - 4, at)
-    if cap_unlikely((caplen > interface.snaplen) | (caplen > wire) | clamped | (ts < f.last_ns)):
+    if cap_unlikely(
+        (caplen > interface.snaplen) | (caplen > wire) | (wire >> 31) | clamped | (ts < f.last_ns)
+    ):
         f.anomalies[A_CAPLEN_OVER_SNAPLEN] += caplen > interface.snaplen
         f.anomalies[A_CAPLEN_OVER_LEN] += caplen > wire
         f.anomalies[A_TIME_CLAMPED] += clamped != 0
         f.anomalies[A_TIME_BACKWARDS] += ts < f.last_ns
         if caplen > wire:
             wire = caplen
+        if wire > LENGTH_MAX:
+            f.anomalies[A_LENGTH] += 1
+            wire = LENGTH_MAX
     f.last_ns = ts
     out.ts_ns = ts
     out.data = q + head

@@ -39,6 +39,7 @@ cdef enum:
 ANOMALY_NAMES = {
     c.A_CAPLEN_OVER_SNAPLEN: "capture_length_over_snaplen",
     c.A_CAPLEN_OVER_LEN: "capture_length_over_length",
+    c.A_LENGTH: "length_clamped",
     c.A_FRACTION: "timestamp_fraction",
     c.A_TIME_CLAMPED: "timestamp_clamped",
     c.A_TIME_PAST_2038: "timestamp_past_2038",
