@@ -1,4 +1,4 @@
-"""The savefile reader against dpkt, against scapy, and against every broken file we can think of."""
+"""The savefile reader against dpkt, scapy, and every broken file we can think of."""
 
 import io
 import os
@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.l2 import Ether
 from scapy.utils import EDecimal, RawPcapNgReader, wrpcap, wrpcapng
-
 from sensor._native.doors_savefile import batch, records
+
 from sensor._native.savefile import Savefile
 from sensor.errors import DamagedCapture, InputError, NotACapture
 from tests.traffic.savefiles import (
@@ -64,7 +64,9 @@ def read_all(source: Savefile) -> tuple[list[Record], InputError | None]:
     return found, None
 
 
-def read(octets: bytes, sizes: tuple[int, ...] = (1 << 30,)) -> tuple[list[Record], InputError | None]:
+def read(
+    octets: bytes, sizes: tuple[int, ...] = (1 << 30,)
+) -> tuple[list[Record], InputError | None]:
     try:
         return read_all(Savefile(Dribble(octets, list(sizes)), "x"))
     except NotACapture as e:
@@ -90,8 +92,10 @@ def test_broken_and_odd_files(case: Case, tmp_path) -> None:
             with pytest.raises(DamagedCapture):
                 source.next_batch()
     assert len(found) == case.packets
-    assert all(0 <= ts < 1 << 63 and caplen == len(octets) <= length
-               for ts, caplen, length, _, octets in found)
+    assert all(
+        0 <= ts < 1 << 63 and caplen == len(octets) <= length
+        for ts, caplen, length, _, octets in found
+    )
     if case.error is None:
         assert error is None
     else:
@@ -108,8 +112,12 @@ def ticks_to_ns(ticks: int, tsresol: int, offset: int = 0) -> int:
 
 
 frames = st.lists(
-    st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 999_999_999), st.binary(max_size=90),
-              st.integers(0, 70_000)),
+    st.tuples(
+        st.integers(0, 2**31 - 1),
+        st.integers(0, 999_999_999),
+        st.binary(max_size=90),
+        st.integers(0, 70_000),
+    ),
     max_size=12,
 )
 
@@ -134,8 +142,10 @@ def test_pcap_agrees_with_dpkt(rows, order, nano, link, step) -> None:
 
 def test_files_of_scapy(tmp_path) -> None:
     rng = random.Random(2)
-    sent = [(rng.randrange(2**31), rng.randrange(10**6), rng.randbytes(rng.randrange(14, 200)))
-            for _ in range(50)]
+    sent = [
+        (rng.randrange(2**31), rng.randrange(10**6), rng.randbytes(rng.randrange(14, 200)))
+        for _ in range(50)
+    ]
     packets = []
     for sec, usec, data in sent:
         packets.append(Ether(data))
@@ -154,13 +164,27 @@ def test_files_of_scapy(tmp_path) -> None:
     st.lists(
         st.tuples(
             st.sampled_from("<>"),
-            st.lists(st.tuples(st.one_of(st.integers(0, 19), st.integers(128, 191)),
-                               st.integers(-(2**33), 2**33), st.integers(0, 2**16 - 1)),
-                     min_size=1, max_size=4),
-            st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2**64 - 1), st.binary(max_size=40),
-                               st.sampled_from(["enhanced", "old"])), max_size=5),
+            st.lists(
+                st.tuples(
+                    st.one_of(st.integers(0, 19), st.integers(128, 191)),
+                    st.integers(-(2**33), 2**33),
+                    st.integers(0, 2**16 - 1),
+                ),
+                min_size=1,
+                max_size=4,
+            ),
+            st.lists(
+                st.tuples(
+                    st.integers(0, 3),
+                    st.integers(0, 2**64 - 1),
+                    st.binary(max_size=40),
+                    st.sampled_from(["enhanced", "old"]),
+                ),
+                max_size=5,
+            ),
         ),
-        min_size=1, max_size=3,
+        min_size=1,
+        max_size=3,
     ),
     st.integers(1, 200),
 )
@@ -169,10 +193,14 @@ def test_pcapng_any_resolution(sections, step) -> None:
     for order, interfaces, packets in sections:
         octets += section(order)
         for tsresol, offset, link in interfaces:
-            octets += interface(order, link, options=option(2, b"eth0", order)
-                                + option(9, bytes([tsresol]), order)
-                                + option(14, struct.pack(order + "q", offset), order)
-                                + option(0, b"", order))
+            octets += interface(
+                order,
+                link,
+                options=option(2, b"eth0", order)
+                + option(9, bytes([tsresol]), order)
+                + option(14, struct.pack(order + "q", offset), order)
+                + option(0, b"", order),
+            )
         for number, ticks, data, kind in packets:
             n = number % len(interfaces)
             build = enhanced if kind == "enhanced" else old_packet
@@ -192,8 +220,10 @@ def test_pcapng_agrees_with_scapy() -> None:
         for i in range(20)
     )
     found, _ = read(octets)
-    oracle = [(m.linktype, (m.tshigh << 32 | m.tslow) * 10**9 // m.tsresol, m.wirelen, data)
-              for data, m in RawPcapNgReader(io.BytesIO(octets))]
+    oracle = [
+        (m.linktype, (m.tshigh << 32 | m.tslow) * 10**9 // m.tsresol, m.wirelen, data)
+        for data, m in RawPcapNgReader(io.BytesIO(octets))
+    ]
     assert [(link, ts, length, data) for ts, _, length, link, data in found] == oracle
 
 
@@ -204,8 +234,11 @@ def test_simple_packet_is_cut_by_the_snaplen() -> None:
 
 def test_clamps() -> None:
     header = pcap_header(link=0xF400_0001)  # FCS of 16 words
-    octets = header + pcap_record(FRAME, 7, 0xFFFFFFF0, length=0xFFFFFFFF) + pcap_record(
-        FRAME, 8, 0, length=10)
+    octets = (
+        header
+        + pcap_record(FRAME, 7, 0xFFFFFFF0, length=0xFFFFFFFF)
+        + pcap_record(FRAME, 8, 0, length=10)
+    )
     assert read(octets)[0] == [
         (7_999_999_000, 54, 2**31 - 1, 1, FRAME),
         (8_000_000_000, 54, 54, 1, FRAME),
@@ -215,8 +248,10 @@ def test_clamps() -> None:
 def test_variants_of_old() -> None:
     """Kuznetzov's longer record header; wire and captured length swapped before version 2.3."""
     long_record = pcap_record(FRAME, 3, 5)[:16] + bytes(8) + FRAME
-    assert read(pcap_header(magic=0xA1B2CD34) + long_record * 2)[0] == [
-        (3_000_005_000, 54, 54, 1, FRAME)] * 2
+    assert (
+        read(pcap_header(magic=0xA1B2CD34) + long_record * 2)[0]
+        == [(3_000_005_000, 54, 54, 1, FRAME)] * 2
+    )
     swapped = pcap_record(FRAME, caplen=99, length=54)
     straight = pcap_record(FRAME, caplen=54, length=99)
     want = (10**9, 54, 99, 1, FRAME)
@@ -225,10 +260,17 @@ def test_variants_of_old() -> None:
 
 
 PCAP = pcap_header() + b"".join(pcap_record(FRAME[: 9 * i], i) for i in range(1, 5))
-PCAPNG = (section() + interface(options=option(9, b"\x09")) + enhanced(FRAME)
-          + interface("<", 101) + simple(FRAME[:7])
-          + enhanced(FRAME[:3], number=1, options=option(1, b"comment"))
-          + section(">") + interface(">") + old_packet(FRAME[:9], order=">"))
+PCAPNG = (
+    section()
+    + interface(options=option(9, b"\x09"))
+    + enhanced(FRAME)
+    + interface("<", 101)
+    + simple(FRAME[:7])
+    + enhanced(FRAME[:3], number=1, options=option(1, b"comment"))
+    + section(">")
+    + interface(">")
+    + old_packet(FRAME[:9], order=">")
+)
 
 
 @pytest.mark.parametrize("octets", [PCAP, PCAPNG], ids=["pcap", "pcapng"])
@@ -275,7 +317,8 @@ def test_damage_never_crashes_and_chunks_do_not_matter(sizes, rng) -> None:
 def test_through_a_pipe_in_random_pieces() -> None:
     rng = random.Random(5)
     octets = pcap_header() + b"".join(
-        pcap_record(rng.randbytes(rng.randrange(1600)), i) for i in range(3000))
+        pcap_record(rng.randbytes(rng.randrange(1600)), i) for i in range(3000)
+    )
     into, out = os.pipe()
 
     def feed() -> None:

@@ -1,4 +1,5 @@
-# The block format (draft-ietf-opsawg-pcapng): sections of blocks, each with its length at both ends.
+# The block format (draft-ietf-opsawg-pcapng): sections of blocks, each with its length at both
+# ends.
 #
 # Invariants: see capfile.pxd; every block consumes its checked length >= 12. A fault is reported at
 # the offset of its block.
@@ -68,7 +69,7 @@ cdef inline uint32_t pcapng_least(uint32_t kind) noexcept nogil:
 cdef inline bint pcapng_resolution(Interface* interface, uint8_t tsresol) noexcept nogil:
     # if_tsresol: 10^-v, or 2^-v with the upper bit set. False where a second has >= 2^64 ticks.
     cdef uint8_t v = tsresol & 0x7F
-    cdef uint8_t i
+    cdef uint8_t _
     interface.mul = 1
     interface.div = 1
     interface.shift = 0
@@ -78,9 +79,9 @@ cdef inline bint pcapng_resolution(Interface* interface, uint8_t tsresol) noexce
         return v <= 63
     if v > 19:
         return False
-    for i in range(v, 9):
+    for _ in range(v, 9):
         interface.mul *= 10
-    for i in range(9, v):
+    for _ in range(9, v):
         interface.div *= 10
     return True
 

@@ -10,7 +10,7 @@ from cpython.buffer cimport PyBUF_WRITE
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.errno cimport EAGAIN, EINTR, errno
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memmove, strerror
 from posix.unistd cimport close, read
@@ -289,7 +289,9 @@ cdef class Savefile(PacketSource):
     @property
     def anomalies(self) -> dict[str, int]:
         """What was odd but readable, by name; only what happened."""
-        return {ANOMALY_NAMES[i]: self.f.anomalies[i] for i in range(A_COUNT) if self.f.anomalies[i]}
+        return {
+            ANOMALY_NAMES[i]: self.f.anomalies[i] for i in range(A_COUNT) if self.f.anomalies[i]
+        }
 
     @property
     def link_types(self) -> list[int]:
