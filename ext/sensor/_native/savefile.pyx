@@ -170,15 +170,17 @@ cdef class Savefile(PacketSource):
 
     def next_batch(self) -> int:
         """Fill the batch with the next records, at most 512; 0 at the end of the file."""
+        cdef size_t used
         self.n = self.at = 0
         while True:
             if self.f.stop == STOP_FAULT:
                 raise self.error(DAMAGE, DamagedCapture)
             with nogil:
-                self.start += savefile_records(
+                used = savefile_records(
                     &self.f, self.buffer + self.start, self.end - self.start,
                     self.packets, &self.n,
                 )
+            self.start += used
             if self.n:
                 self.delivered += self.n
                 return self.n
