@@ -1,9 +1,8 @@
-from collections.abc import Buffer
 from types import TracebackType
 from typing import Protocol
 
 class _SlowSource(Protocol):
-    def readinto(self, buffer: Buffer, /) -> int: ...
+    def readinto(self, buffer: memoryview, /) -> int: ...
 
 class Savefile:
     def __init__(self, source: int | _SlowSource, path: str, size: int | None = None) -> None: ...

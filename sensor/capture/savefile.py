@@ -23,7 +23,7 @@ STDIN = "-"
 _PCAP = (b"\xa1\xb2\xc3\xd4", b"\xa1\xb2\x3c\x4d", b"\xa1\xb2\xcd\x34")
 _MAGICS = frozenset([*_PCAP, *(m[::-1] for m in _PCAP), b"\x0a\x0d\x0d\x0a"])
 _PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
-_ZSTD_CHUNK = 1024  # a block of 4 octets can stand for 128 KiB: at most 32 MiB a chunk
+_ZSTD_CHUNK = 256  # 4 octets can stand for a block of 128 KiB: at most 8 MiB a chunk
 _ZSTD_WINDOW = 1 << 27  # 128 MiB, the zstd program's own default limit
 
 

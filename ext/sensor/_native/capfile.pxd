@@ -32,6 +32,7 @@ cdef extern from *:
 cdef enum:
     RECORD_MAX = 16777216        # 16 MiB: a longer record or block is damage (libpcap's bound)
     SNAPLEN_MAX = 262144         # libpcap's MAXIMUM_SNAPLEN: sane whatever the header says
+    LENGTH_MAX = 2147483647      # no frame is longer; Wireshark clamps here too
     INTERFACES_MAX = 65535       # per section
     LINK_WORDS = 1024            # 65,536 link types as a bit set
 
@@ -41,7 +42,7 @@ cdef enum Format:
     FORMAT_PCAPNG = 2
 
 cdef enum Stop:
-    STOP_MORE = 0                # the next record is not all in the window: f.need octets are wanted
+    STOP_MORE = 0                # the next record is not all there: it needs f.need octets
     STOP_FULL = 1                # `out` is full
     STOP_FAULT = 2               # f.fault, f.a, f.b say what; the returned offset says where
 
@@ -74,12 +75,13 @@ cdef enum Fault:
     FAULT_OPTION_SIZE            # option a has length b, which is not its type's
     FAULT_TSRESOL                # a: 2 or 10, b: exponent
     FAULT_MEMORY
-    FAULT_READ                   # the operating system's or decompressor's words are with the caller
+    FAULT_READ                   # the system's or decompressor's words are with the caller
 
 cdef enum:                       # indices of anomalies[]
     A_CAPLEN_OVER_SNAPLEN = 0    # captured length above the declared snaplen
     A_CAPLEN_OVER_LEN            # captured length above the wire length: len := caplen
-    A_FRACTION                   # fraction of a second >= 1 s: clamped to the last tick of its second
+    A_LENGTH                     # wire length above LENGTH_MAX: clamped
+    A_FRACTION                   # fraction of a second >= 1 s: clamped to its last tick
     A_TIME_CLAMPED               # time outside 1970..2262: clamped
     A_TIME_PAST_2038             # 32-bit seconds above INT32_MAX: before 1970, or after 2038-01-19
     A_TIME_BACKWARDS             # earlier than the record before

@@ -2,8 +2,9 @@
 # draft-ietf-opsawg-pcap). Invariants: see capfile.pxd; every record consumes >= 16 octets.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from sensor._native.capfile cimport (
-    A_CAPLEN_OVER_LEN, A_CAPLEN_OVER_SNAPLEN, A_FRACTION, A_TIME_BACKWARDS, A_TIME_PAST_2038,
-    Capfile, Interface, FAULT_CAPLEN, FAULT_MEMORY, FAULT_VERSION, FORMAT_PCAP, RECORD_MAX,
+    A_CAPLEN_OVER_LEN, A_CAPLEN_OVER_SNAPLEN, A_FRACTION, A_LENGTH, A_TIME_BACKWARDS,
+    A_TIME_PAST_2038, Capfile, FAULT_CAPLEN, FAULT_MEMORY, FAULT_VERSION, FORMAT_PCAP, Interface,
+    LENGTH_MAX, RECORD_MAX,
     SNAPLEN_MAX, STOP_FULL, STOP_MORE, cap_u16, cap_u32, cap_unlikely, capfile_add_interface,
     capfile_fault, capfile_see_link,
 )
@@ -90,8 +91,8 @@ cdef inline size_t pcap_loop(
         fraction = cap_u32(q + 4, swapped)
         ts = <uint64_t> sec * 1000000000 + (fraction if nano else <uint64_t> fraction * 1000)
         if cap_unlikely(
-            (caplen > snaplen) | (caplen > length) | (fraction >= second) | (sec >> 31)
-            | (ts < last)
+            (caplen > snaplen) | (caplen > length) | (fraction >= second)
+            | ((sec | length) >> 31) | (ts < last)
         ):
             if caplen > most:
                 at = capfile_fault(f, FAULT_CAPLEN, caplen, most, at)
@@ -101,6 +102,9 @@ cdef inline size_t pcap_loop(
             if caplen > length:
                 f.anomalies[A_CAPLEN_OVER_LEN] += 1
                 length = caplen
+            if length > LENGTH_MAX:
+                f.anomalies[A_LENGTH] += 1
+                length = LENGTH_MAX
             if fraction >= second:
                 f.anomalies[A_FRACTION] += 1
                 ts = <uint64_t> sec * 1000000000 + (999999999 if nano else 999999000)

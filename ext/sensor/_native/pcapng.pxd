@@ -1,15 +1,17 @@
-# The block format (draft-ietf-opsawg-pcapng): sections of blocks, each with its length at both ends.
+# The block format (draft-ietf-opsawg-pcapng): sections of blocks, each with its length at both
+# ends.
 #
 # Invariants: see capfile.pxd; every block consumes its checked length >= 12. A fault is reported at
 # the offset of its block.
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from sensor._native.capfile cimport (
-    A_CAPLEN_OVER_LEN, A_CAPLEN_OVER_SNAPLEN, A_INTERFACES, A_TIME_BACKWARDS, A_TIME_CLAMPED,
-    A_TIME_MISSING, A_UNKNOWN_BLOCK, Capfile, FAULT_BLOCK_CAPLEN, FAULT_BLOCK_LONG,
+    A_CAPLEN_OVER_LEN, A_CAPLEN_OVER_SNAPLEN, A_INTERFACES, A_LENGTH, A_TIME_BACKWARDS,
+    A_TIME_CLAMPED, A_TIME_MISSING, A_UNKNOWN_BLOCK, Capfile, FAULT_BLOCK_CAPLEN, FAULT_BLOCK_LONG,
     FAULT_BLOCK_SHORT, FAULT_BLOCK_TRAILER, FAULT_BLOCK_UNALIGNED, FAULT_BYTE_ORDER,
     FAULT_INTERFACE, FAULT_INTERFACE_LIMIT, FAULT_MEMORY, FAULT_NO_INTERFACE, FAULT_OPTION,
-    FAULT_OPTION_SIZE, FAULT_SECTION_VERSION, FAULT_TSRESOL, INTERFACES_MAX, Interface, RECORD_MAX,
-    STOP_FAULT, STOP_FULL, STOP_MORE, cap_u16, cap_u32, cap_u64, cap_unlikely,
+    FAULT_OPTION_SIZE, FAULT_SECTION_VERSION, FAULT_TSRESOL, INTERFACES_MAX, Interface,
+    LENGTH_MAX, RECORD_MAX, STOP_FAULT, STOP_FULL, STOP_MORE, cap_u16, cap_u32, cap_u64,
+    cap_unlikely,
     capfile_add_interface, capfile_fault, capfile_see_link,
 )
 from sensor._native.source cimport BATCH_MAX, RawPacket
@@ -67,7 +69,7 @@ cdef inline uint32_t pcapng_least(uint32_t kind) noexcept nogil:
 cdef inline bint pcapng_resolution(Interface* interface, uint8_t tsresol) noexcept nogil:
     # if_tsresol: 10^-v, or 2^-v with the upper bit set. False where a second has >= 2^64 ticks.
     cdef uint8_t v = tsresol & 0x7F
-    cdef uint8_t i
+    cdef uint8_t _
     interface.mul = 1
     interface.div = 1
     interface.shift = 0
@@ -77,9 +79,9 @@ cdef inline bint pcapng_resolution(Interface* interface, uint8_t tsresol) noexce
         return v <= 63
     if v > 19:
         return False
-    for i in range(v, 9):
+    for _ in range(v, 9):
         interface.mul *= 10
-    for i in range(9, v):
+    for _ in range(9, v):
         interface.div *= 10
     return True
 
@@ -166,13 +168,18 @@ cdef inline size_t pcapng_packet(
         )
     if cap_unlikely(caplen > length - head - 4):
         return capfile_fault(f, FAULT_BLOCK_CAPLEN, caplen, length - head - 4, at)
-    if cap_unlikely((caplen > interface.snaplen) | (caplen > wire) | clamped | (ts < f.last_ns)):
+    if cap_unlikely(
+        (caplen > interface.snaplen) | (caplen > wire) | (wire >> 31) | clamped | (ts < f.last_ns)
+    ):
         f.anomalies[A_CAPLEN_OVER_SNAPLEN] += caplen > interface.snaplen
         f.anomalies[A_CAPLEN_OVER_LEN] += caplen > wire
         f.anomalies[A_TIME_CLAMPED] += clamped != 0
         f.anomalies[A_TIME_BACKWARDS] += ts < f.last_ns
         if caplen > wire:
             wire = caplen
+        if wire > LENGTH_MAX:
+            f.anomalies[A_LENGTH] += 1
+            wire = LENGTH_MAX
     f.last_ns = ts
     out.ts_ns = ts
     out.data = q + head

@@ -10,7 +10,7 @@ from cpython.buffer cimport PyBUF_WRITE
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.errno cimport EAGAIN, EINTR, errno
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memmove, strerror
 from posix.unistd cimport close, read
@@ -39,6 +39,7 @@ cdef enum:
 ANOMALY_NAMES = {
     c.A_CAPLEN_OVER_SNAPLEN: "capture_length_over_snaplen",
     c.A_CAPLEN_OVER_LEN: "capture_length_over_length",
+    c.A_LENGTH: "length_clamped",
     c.A_FRACTION: "timestamp_fraction",
     c.A_TIME_CLAMPED: "timestamp_clamped",
     c.A_TIME_PAST_2038: "timestamp_past_2038",
@@ -169,15 +170,17 @@ cdef class Savefile(PacketSource):
 
     def next_batch(self) -> int:
         """Fill the batch with the next records, at most 512; 0 at the end of the file."""
+        cdef size_t used
         self.n = self.at = 0
         while True:
             if self.f.stop == STOP_FAULT:
                 raise self.error(DAMAGE, DamagedCapture)
             with nogil:
-                self.start += savefile_records(
+                used = savefile_records(
                     &self.f, self.buffer + self.start, self.end - self.start,
                     self.packets, &self.n,
                 )
+            self.start += used
             if self.n:
                 self.delivered += self.n
                 return self.n
@@ -288,7 +291,9 @@ cdef class Savefile(PacketSource):
     @property
     def anomalies(self) -> dict[str, int]:
         """What was odd but readable, by name; only what happened."""
-        return {ANOMALY_NAMES[i]: self.f.anomalies[i] for i in range(A_COUNT) if self.f.anomalies[i]}
+        return {
+            ANOMALY_NAMES[i]: self.f.anomalies[i] for i in range(A_COUNT) if self.f.anomalies[i]
+        }
 
     @property
     def link_types(self) -> list[int]:
