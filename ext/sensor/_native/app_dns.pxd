@@ -97,7 +97,7 @@ cdef inline uint32_t dns_name(const uint8_t* p, uint32_t n, uint32_t at,
     cdef uint32_t end = 0
     cdef uint32_t len_ = 0
     cdef uint32_t step, label, to
-    for step in range(DNS_STEPS):
+    for step in range(<uint32_t> DNS_STEPS):
         if at >= n:
             return DNS_BAD
         label = p[at]
@@ -127,7 +127,7 @@ cdef inline uint32_t dns_name(const uint8_t* p, uint32_t n, uint32_t at,
 cdef inline uint32_t dns_skip_name(const uint8_t* p, uint32_t n, uint32_t at) noexcept nogil:
     # The offset behind the name at `at`, pointers not followed; DNS_BAD when it is no name.
     cdef uint32_t step, label
-    for step in range(DNS_STEPS):
+    for step in range(<uint32_t> DNS_STEPS):
         if at >= n:
             return DNS_BAD
         label = p[at]
@@ -317,7 +317,7 @@ cdef inline void dns_sweep(DnsTable* t, uint64_t now_ns, AppSink* sink) noexcept
 cdef inline void dns_flush(DnsTable* t, uint64_t now_ns, AppSink* sink) noexcept nogil:
     # End of input: old questions are unanswered; about the younger ones nothing is known.
     cdef uint32_t word
-    for word in range(DNS_WORDS):
+    for word in range(<uint32_t> DNS_WORDS):
         dns_sweep_sets(t, word, now_ns, sink)
 
 
@@ -558,7 +558,9 @@ cdef inline uint32_t dns_tcp_data(DnsTcp* c, DnsTable* t, DnsCache* cache, AppSi
         if take == s.length:
             dns_message(t, cache, sink, flow_hash, from_orig, p + at, take, take)
         elif not s.told:
-            keep = DNS_TCP_KEEP - s.kept if DNS_TCP_KEEP - s.kept < take else take
+            keep = <uint32_t> DNS_TCP_KEEP - s.kept
+            if keep > take:
+                keep = take
             memcpy(s.head + s.kept, p + at, keep)
             s.kept += <uint16_t> keep
             if take == s.left:
