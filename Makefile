@@ -6,26 +6,28 @@ FUZZ_SECONDS ?= 3600
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit test-system bench fuzz build clean
+.PHONY: help demo test lint format unit test-system bench fuzz build clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: build  ## make a capture with attacks in it, replay it, print the report
-	@mkdir -p build/demo
-	@rm -f build/demo/demo.db build/demo/demo.db-wal build/demo/demo.db-shm
 	$(BIN)/sensor demo --out build/demo/demo.pcap
 
 test: lint unit  ## linters, types, layers and every test that needs nothing more
 
-lint: build
+lint: build  ## ruff, mypy, cython-lint, import-linter
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint ext tests
 	$(BIN)/lint-imports --no-cache
 
-unit: build
+format: build  ## what ruff can mend by itself
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+unit: build  ## pytest, without what needs root
 	$(BIN)/python -m pytest -q -m "not system and not net"
 
 test-system: build  ## root on Debian: tshark differential, sanitizers, a smoke of every fuzzer

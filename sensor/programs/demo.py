@@ -22,6 +22,8 @@ from typing import Any
 
 import click
 
+from sensor.errors import CannotWrite
+
 START_NS = 1_767_614_400 * 10**9  # 2026-01-05T12:00:00Z
 SECOND = 10**9
 MS = 10**6
@@ -407,38 +409,42 @@ def make(path: Path, seed: int = 1) -> Truth:
 
 
 @click.command(
-    epilog="Example: sensor demo --out /tmp/demo.pcap --seed 7",
-    short_help="Make a capture with attacks in it, replay it, print the report.",
+    name="demo",
+    short_help="Make a capture with attacks in it and replay it.",
+    epilog="\b\nExample:\n  sensor demo --out /tmp/demo.pcap --seed 7",
 )
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-              default=Path("sensor-demo.pcap"), show_default=True,
-              help="The capture; the database goes to FILE.db, the truth to FILE.truth.json.",
-              )  # fmt: skip
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    default=Path("sensor-demo.pcap"),
+    show_default=True,
+    help="The capture; the database goes to FILE.db, the truth to FILE.truth.json.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Another seed, other bytes.")
 @click.pass_context
-def demo(ctx: click.Context, out: Path, seed: int) -> None:
+def command(ctx: click.Context, out: Path, seed: int) -> int:
     """Make ten minutes of traffic with attacks and bad weather in it, and replay it.
 
     A database left by an earlier demo is replaced.
     """
-    group = ctx.parent.command if ctx.parent else None
-    replay = group.get_command(ctx, "replay") if isinstance(group, click.Group) else None
-    if replay is None:
-        raise click.UsageError("demo is part of the `sensor` command")
+    assert ctx.parent is not None and isinstance(ctx.parent.command, click.Group)  # noqa: S101
+    replay = ctx.parent.command.get_command(ctx.parent, "replay")
+    assert replay is not None  # noqa: S101
     database = out.with_name(out.name + ".db")
     try:
         truth = make(out, seed)
         for suffix in ("", "-wal", "-shm"):
             database.with_name(database.name + suffix).unlink(missing_ok=True)
     except OSError as error:
-        click.echo(f"sensor: {error.filename}: cannot write: {error.strerror}", err=True)
-        ctx.exit(73)
+        raise CannotWrite(f"{error.filename}: {error.strerror}") from error
     click.echo(f"Made {out}: {truth.packets:,} packets over {DURATION_S // 60} minutes, with")
     for episode in truth.episodes:
-        aim = episode.get("target") or ", ".join(episode.get("targets", ["the whole site"]))
-        click.echo(f"  {episode['from_s']:>4} s to {episode['to_s']:>3} s  "
-                   f"{episode['kind'].replace('_', ' ')}, {aim}")  # fmt: skip
+        when = f"{episode['from_s']:>4} s to {episode['to_s']:>3} s"
+        aim = episode.get("target") or " and ".join(episode.get("targets", ["the whole site"]))
+        click.echo(f"  {when}  {episode['kind'].replace('_', ' ')}, {aim}")
     click.echo(f"Replaying it into {database}\n")
     local = [part for prefix in LOCAL for part in ("--local", prefix)]
-    with replay.make_context("replay", [str(out), "--db", str(database), *local], ctx.parent) as c:
-        replay.invoke(c)
+    arguments = [str(out), "--db", str(database), *local]
+    with replay.make_context("replay", arguments, ctx.parent) as inner:
+        return int(replay.invoke(inner) or 0)

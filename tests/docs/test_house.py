@@ -49,9 +49,9 @@ def test_readme_has_two_set_up_commands() -> None:
 
 
 def test_every_command_has_help_with_an_example() -> None:
-    from sensor.programs.cli import main  # noqa: PLC0415  (the rest of this file needs no CLI)
+    from sensor.programs.cli import cli  # noqa: PLC0415  (the rest of this file needs no CLI)
 
-    found = commands(main)
+    found = commands(cli)
     assert found
     for name, command in found:
         context = click.Context(command, info_name=name)
@@ -64,9 +64,9 @@ def test_every_command_has_help_with_an_example() -> None:
 
 
 def test_commands_of_the_pages_exist() -> None:
-    from sensor.programs.cli import main  # noqa: PLC0415
+    from sensor.programs.cli import cli  # noqa: PLC0415
 
-    known = {name.split()[1] for name, _ in commands(main)}
+    known = {name.split()[1] for name, _ in commands(cli)}
     for page in ("README.md", "docs/operating.md"):
         blocks = "\n".join(re.findall(r"`([^`]+)`", (ROOT / page).read_text()))
         used = set(re.findall(r"^(?:\.venv/bin/)?sensor ([a-z]+)", blocks, re.MULTILINE))

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from scapy.all import Ether, raw
 
+from sensor.errors import CannotWrite
 from sensor.programs import demo
 
 
@@ -119,7 +120,7 @@ def test_the_command_replays_what_it_made(capture: Path, tmp_path: Path) -> None
     def replay(path: str, db: str, local: tuple[str, ...]) -> None:
         given.extend((path, db, local))
 
-    main.add_command(demo.demo)
+    main.add_command(demo.command)
     out = tmp_path / "new" / "x.pcap"
     result = CliRunner().invoke(main, ["demo", "--out", str(out), "--seed", "5"])
     assert result.exit_code == 0, result.output
@@ -129,4 +130,4 @@ def test_the_command_replays_what_it_made(capture: Path, tmp_path: Path) -> None
 
     (tmp_path / "file").write_text("")
     bad = CliRunner().invoke(main, ["demo", "--out", str(tmp_path / "file" / "x.pcap")])
-    assert bad.exit_code == 73
+    assert isinstance(bad.exception, CannotWrite)
