@@ -6,7 +6,6 @@ import pytest
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.ntp import NTP
 from scapy.layers.snmp import SNMP, SNMPget, SNMPvarbind
-
 from sensor._native.app import AppProto
 from sensor._native.doors_dns import banner_tcp, banner_udp
 
@@ -76,7 +75,7 @@ def test_udp(payload: bytes, port: int, want: int) -> None:
 
 
 def test_random_and_truncated_octets_say_nothing() -> None:
-    rng = random.Random(2026)  # noqa: S311
+    rng = random.Random(2026)
     for _ in range(30_000):
         payload = rng.randbytes(rng.randrange(0, 300))
         assert banner_udp(payload, 4000) == NONE

@@ -11,7 +11,6 @@ import dns.rrset
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from sensor._native.app import AppProto
 from sensor._native.doors_dns import SIZES, Door
 from sensor._native.sink import LatencyKind
@@ -213,7 +212,7 @@ def test_a_clock_that_goes_back_is_harmless() -> None:
 @given(st.integers(0, 2**32))
 @settings(max_examples=12)
 def test_the_table_agrees_with_a_dictionary(seed: int) -> None:
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     door = Door()
     model: dict[tuple[int, int, int], int] = {}
     queries = [question(f"h{i}.test", ident=0).to_wire()[2:] for i in range(4)]
@@ -258,7 +257,7 @@ def test_a_flood_of_questions_stays_bounded_and_is_accounted_for() -> None:
 
 
 def test_random_datagrams_are_not_dns() -> None:
-    rng = random.Random(20261123)  # noqa: S311
+    rng = random.Random(20261123)
     door = Door()
     for _ in range(100_000):
         payload = rng.randbytes(rng.randrange(1, 200))
@@ -396,5 +395,5 @@ def test_the_probe() -> None:
     assert verdicts == [1] * (len(stream) - 1) + [2]
     for start in (b"GET / HTTP/1.1\r\n", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03" + bytes(32)):
         assert door.tcp_probe(start) == 0
-    rng = random.Random(53)  # noqa: S311
+    rng = random.Random(53)
     assert all(door.tcp_probe(rng.randbytes(64)) == 0 for _ in range(20_000))

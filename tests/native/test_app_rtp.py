@@ -5,7 +5,6 @@ import struct
 
 import dpkt
 import pytest
-
 from sensor._native.doors_dns import Door
 
 MS = 10**6
@@ -53,7 +52,7 @@ def test_csrcs_and_extension_that_fit() -> None:
 
 
 def test_random_datagrams_are_not_rtp() -> None:
-    rng = random.Random(3550)  # noqa: S311
+    rng = random.Random(3550)
     door = Door()
     for i in range(100_000):
         assert door.rtp(rng.randbytes(rng.randrange(1, 100)), i * MS) != YES
@@ -72,7 +71,7 @@ def test_loss_over_the_wrap_of_the_sequence_number() -> None:
 
 
 def test_reordering_and_duplicates_are_no_loss() -> None:
-    rng = random.Random(1889)  # noqa: S311
+    rng = random.Random(1889)
     door = Door()
     sent = list(range(10, 2010))
     order = sent[:3] + sorted(sent[3:] + rng.sample(sent[3:], 50), key=lambda s: s + rng.uniform(0, 40))
@@ -82,7 +81,7 @@ def test_reordering_and_duplicates_are_no_loss() -> None:
 
 
 def test_against_a_model_of_arrivals() -> None:
-    rng = random.Random(7)  # noqa: S311
+    rng = random.Random(7)
     door = Door()
     seqs = [s for s in range(5000) if s < 3 or rng.random() > 0.1]
     seqs = [s for s in seqs if not 2000 <= s < 2100]  # a burst longer than the window
@@ -110,7 +109,7 @@ def test_two_sources_of_one_direction_and_a_third_after_silence() -> None:
 
 @pytest.mark.parametrize(("pt", "clock"), [(0, 8000), (6, 16000), (10, 44100), (26, 90000)])
 def test_jitter_is_that_of_appendix_a8(pt: int, clock: int) -> None:
-    rng = random.Random(pt)  # noqa: S311
+    rng = random.Random(pt)
     door = Door()
     jitter, previous = 0, None
     for seq in range(500):
@@ -133,7 +132,7 @@ def test_jitter_of_an_unknown_clock_is_unknown() -> None:
 
 
 def test_hostile_sequences_never_count_more_loss_than_numbers_exist() -> None:
-    rng = random.Random(0)  # noqa: S311
+    rng = random.Random(0)
     door = Door()
     stream(door, [0, 1, 2])
     jumps = 20_000

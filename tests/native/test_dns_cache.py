@@ -15,7 +15,7 @@ def address(i: int) -> bytes:
 
 
 def test_few_addresses_are_a_dictionary_with_times_to_live() -> None:
-    rng = random.Random(1)  # noqa: S311
+    rng = random.Random(1)
     door = Door()
     model: dict[int, tuple[bytes, int]] = {}
     now = 1_700_000_000
