@@ -12,7 +12,9 @@ PCMU = 0
 NO, MAYBE, YES = 0, 1, 2  # AppVerdict
 
 
-def rtp(seq: int, ts: int, ssrc: int = 0xDEADBEEF, pt: int = PCMU, payload: bytes = b"x" * 20) -> bytes:
+def rtp(
+    seq: int, ts: int, ssrc: int = 0xDEADBEEF, pt: int = PCMU, payload: bytes = b"x" * 20
+) -> bytes:
     packet = dpkt.rtp.RTP(seq=seq & 0xFFFF, ts=ts & 0xFFFFFFFF, ssrc=ssrc, pt=pt, data=payload)
     return bytes(packet)
 
@@ -74,7 +76,8 @@ def test_reordering_and_duplicates_are_no_loss() -> None:
     rng = random.Random(1889)
     door = Door()
     sent = list(range(10, 2010))
-    order = sent[:3] + sorted(sent[3:] + rng.sample(sent[3:], 50), key=lambda s: s + rng.uniform(0, 40))
+    rest = sent[3:] + rng.sample(sent[3:], 50)
+    order = sent[:3] + sorted(rest, key=lambda s: s + rng.uniform(0, 40))
     stream(door, order)
     door.rtp_flush()
     assert door.counts == {"RTP_PACKETS": 2000}
