@@ -47,8 +47,8 @@ UDP = [
     (ntp(3)[:47], 123, NONE),
     (ntp(0), 123, NONE),
     (ntp(3), 9123, NONE),
-    (bytes(BOOTP(op=1) / DHCP(options=[("message-type", "discover"), "end"])), 67, AppProto.APP_DHCP),
-    (bytes(BOOTP(op=2) / DHCP(options=[("message-type", "offer"), "end"])), 68, AppProto.APP_DHCP),
+    (bytes(BOOTP(op=1) / DHCP(options=[("message-type", 1), "end"])), 67, AppProto.APP_DHCP),
+    (bytes(BOOTP(op=2) / DHCP(options=[("message-type", 2), "end"])), 68, AppProto.APP_DHCP),
     (bytes(BOOTP(op=1, options=b"xxxx")), 67, NONE),
     (bytes(SNMP(PDU=SNMPget(varbindlist=[SNMPvarbind(oid="1.3.6.1")]))), 161, AppProto.APP_SNMP),
     (bytes(SNMP(version=0, community=b"c" * 200)), 162, AppProto.APP_SNMP),  # long form length
