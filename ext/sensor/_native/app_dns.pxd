@@ -1,8 +1,8 @@
 # DNS over UDP and TCP (RFC 1035): counts, response times, and what feeds the passive DNS cache.
 #
-# Invariants: nothing is read at or beyond p[n). A compression pointer must point strictly before
-# the place it stands at, so a name ends after finitely many steps; they are bounded to 128 anyway,
-# and the name to 255 octets. Work per message: one question, at most DNS_ANSWERS records.
+# Invariants: nothing is read at or beyond p[n). A compression pointer must point before the run of
+# labels it ends, so a name ends after finitely many steps; they are bounded to 128 anyway, and the
+# name to 255 octets. Work per message: one question, at most DNS_ANSWERS records.
 # DnsTable holds the questions that wait for an answer: a slot is free when its tag is 0, and
 # bit s of `occupied` is set whenever set s has a slot in use. What is counted does not depend on
 # how often dns_sweep() is called: a question older than DNS_TIMEOUT_NS is unanswered wherever it
@@ -95,20 +95,21 @@ cdef inline uint32_t dns_name(const uint8_t* p, uint32_t n, uint32_t at,
     # Expand the name at `at` into out[0..*out_len) (wire format, DNS_NAME + 9 octets of room).
     # Returns the offset behind the name, or DNS_BAD.
     cdef uint32_t end = 0
-    cdef uint32_t len_ = 0
+    cdef uint32_t size = 0
+    cdef uint32_t run = at
     cdef uint32_t step, label, to
-    for step in range(DNS_STEPS):
+    for step in range(<uint32_t> DNS_STEPS):
         if at >= n:
             return DNS_BAD
         label = p[at]
         if label < 64:
-            if label + 1 > n - at or len_ + label + 1 > DNS_NAME:
+            if label + 1 > n - at or size + label + 1 > DNS_NAME:
                 return DNS_BAD
-            memcpy(out + len_, p + at, label + 1)
-            len_ += label + 1
+            memcpy(out + size, p + at, label + 1)
+            size += label + 1
             at += label + 1
             if label == 0:
-                out_len[0] = len_
+                out_len[0] = size
                 return end if end else at
         elif label >= 192:
             if n - at < 2:
@@ -116,9 +117,9 @@ cdef inline uint32_t dns_name(const uint8_t* p, uint32_t n, uint32_t at,
             to = (label & 63) << 8 | p[at + 1]
             if not end:
                 end = at + 2
-            if to >= at:
+            if to >= run:
                 return DNS_BAD
-            at = to
+            at = run = to
         else:
             return DNS_BAD
     return DNS_BAD
@@ -127,7 +128,7 @@ cdef inline uint32_t dns_name(const uint8_t* p, uint32_t n, uint32_t at,
 cdef inline uint32_t dns_skip_name(const uint8_t* p, uint32_t n, uint32_t at) noexcept nogil:
     # The offset behind the name at `at`, pointers not followed; DNS_BAD when it is no name.
     cdef uint32_t step, label
-    for step in range(DNS_STEPS):
+    for step in range(<uint32_t> DNS_STEPS):
         if at >= n:
             return DNS_BAD
         label = p[at]
@@ -317,7 +318,7 @@ cdef inline void dns_sweep(DnsTable* t, uint64_t now_ns, AppSink* sink) noexcept
 cdef inline void dns_flush(DnsTable* t, uint64_t now_ns, AppSink* sink) noexcept nogil:
     # End of input: old questions are unanswered; about the younger ones nothing is known.
     cdef uint32_t word
-    for word in range(DNS_WORDS):
+    for word in range(<uint32_t> DNS_WORDS):
         dns_sweep_sets(t, word, now_ns, sink)
 
 
@@ -485,8 +486,9 @@ cdef inline AppProto dns_datagram(DnsTable* t, DnsCache* cache, AppSink* sink, u
                                   bint from_orig, uint16_t port, uint16_t other_port,
                                   const uint8_t* p, uint32_t n, uint32_t wire_n) noexcept nogil:
     # A UDP payload, p[0..n) of wire_n octets: APP_DNS, APP_MDNS, APP_LLMNR, or APP_UNKNOWN when it
-    # is none of them. On port 53 everything is DNS, as for tshark; elsewhere the content decides.
-    if n == 0:
+    # is none of them. On port 53 everything is DNS, as for tshark; elsewhere the content decides,
+    # but not on 137: NetBIOS names (RFC 1002) have the same form and are another service.
+    if n == 0 or port == 137 or other_port == 137:
         return APP_UNKNOWN
     if port == 53 or other_port == 53:
         dns_message(t, cache, sink, flow_hash, from_orig, p, n, wire_n)
@@ -558,7 +560,9 @@ cdef inline uint32_t dns_tcp_data(DnsTcp* c, DnsTable* t, DnsCache* cache, AppSi
         if take == s.length:
             dns_message(t, cache, sink, flow_hash, from_orig, p + at, take, take)
         elif not s.told:
-            keep = DNS_TCP_KEEP - s.kept if DNS_TCP_KEEP - s.kept < take else take
+            keep = <uint32_t> DNS_TCP_KEEP - s.kept
+            if keep > take:
+                keep = take
             memcpy(s.head + s.kept, p + at, keep)
             s.kept += <uint16_t> keep
             if take == s.left:

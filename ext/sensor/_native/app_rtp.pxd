@@ -32,9 +32,11 @@ cdef enum:
 cdef extern from *:
     """
     #define RTP_STALE_NS 2000000000ULL
+    #define RTP_DOUBTED_NS 200000000ULL
     #define RTP_PAUSE_NS 10000000000LL
     """
     uint64_t RTP_STALE_NS          # silence after which a new source may take the slot
+    uint64_t RTP_DOUBTED_NS        # the same, of a source still on probation
     int64_t RTP_PAUSE_NS           # spacing beyond which jitter means nothing
 
 cdef struct RtpStream:
@@ -171,6 +173,7 @@ cdef inline AppVerdict rtp_datagram(Rtp* r, AppSink* sink, bint from_orig, const
     # simultaneous sources per direction, the two that came first are measured.
     cdef uint32_t side = 1 if from_orig else 0
     cdef uint32_t ssrc, ts, i
+    cdef uint64_t silent
     cdef uint16_t seq
     cdef uint8_t pt
     cdef RtpStream* s
@@ -187,9 +190,11 @@ cdef inline AppVerdict rtp_datagram(Rtp* r, AppSink* sink, bint from_orig, const
             return rtp_stream_packet(s, sink, seq, ts, pt)
     for i in range(2):
         s = &r.stream[side][i]
-        if s.run < RTP_PROBATION or sink.ts_ns - s.last_ns > RTP_STALE_NS:
-            if to == NULL or s.run == 0 or (to.run and s.last_ns < to.last_ns):
-                to = s
+        silent = sink.ts_ns - s.last_ns        # huge when the clock went back: take the slot
+        if s.run == 0 or silent > (RTP_DOUBTED_NS if s.run < RTP_PROBATION else RTP_STALE_NS):
+            to = s
+            if s.run == 0:
+                break
     if to == NULL:
         return APP_MAYBE
     rtp_start(to, sink, ssrc, seq, ts, pt)
