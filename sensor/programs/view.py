@@ -91,7 +91,7 @@ class Report:
 
 def of_replay(document: dict[str, Any], capture: Capture, figures: Figures) -> Report:
     """The report of one replay; `document` is what --json would have printed."""
-    endpoints, performance = figures.endpoints, document["performance"]
+    endpoints = figures.endpoints
     shares = figures.protocols.shares()
     octets = figures.protocols.octets()
     return Report(
@@ -112,12 +112,17 @@ def of_replay(document: dict[str, Any], capture: Capture, figures: Figures) -> R
         failures=[failure_line(e) for e in endpoints.failing(ROWS)],
         health=health_facts(document, figures),
         damaged=capture.damaged,
-        footer=(
-            f"Read in {performance['seconds']:.2f} s: "
-            f"{performance['packets_per_second'] / 1e6:.2f} million packets/s, "
-            f"{performance['gigabits_per_second']:.2f} Gbit/s, "
-            f"{size(performance['peak_rss_bytes'])} of memory"
-        ),
+        footer=speed_line(document["performance"]),
+    )
+
+
+def speed_line(performance: dict[str, float]) -> str:
+    pace = performance["packets_per_second"]
+    packets = f"{pace / 1e6:.2f} million packets/s" if pace >= 1e6 else f"{pace:,.0f} packets/s"
+    return (
+        f"Read in {duration(performance['seconds'])}: {packets}, "
+        f"{mbits(performance['gigabits_per_second'] * 1000)}, "
+        f"{size(performance['peak_rss_bytes'])} of memory"
     )
 
 
