@@ -1,6 +1,7 @@
 """Captures made packet by packet with scapy, written by hand as pcap."""
 
 import struct
+from functools import cache
 from pathlib import Path
 
 from scapy.layers.dns import DNS, DNSQR, DNSRR
@@ -69,8 +70,9 @@ def ping(at_ns: int, seq: int) -> list[Timed]:
     return [(at_ns, frame(request)), (at_ns + 5 * MS, frame(reply))]
 
 
-def traffic(connections: int = 150) -> list[Timed]:
-    """150 s of all of it: over three windows and, with 150 connections, three batches."""
+@cache
+def traffic(connections: int) -> list[Timed]:
+    """A second of all of it for each connection: 150 make three windows and three batches."""
     made: list[Timed] = []
     for i in range(connections):
         at = START + i * 10**9
