@@ -1,14 +1,21 @@
-"""The extension list and nothing else; all metadata is in pyproject.toml."""
+"""The list of packages and of native modules, and nothing else; all metadata is in pyproject.toml.
+
+SENSOR_BUILD  release   what ships
+              debug     every Cython check and C assert on
+              sanitize  debug plus AddressSanitizer and UBSan (see .ci/sanitize)
+SENSOR_JOBS   translate that many Cython files at a time (default: one)
+"""
 
 import os
+import sys
 from pathlib import Path
 
 from Cython.Build import cythonize
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 
-# release: what ships.  debug: every Cython check and C assert on.
-# sanitize: debug plus AddressSanitizer and UBSan (run with LD_PRELOAD=libasan).
 BUILD = os.environ.get("SENSOR_BUILD", "release")
+if BUILD not in ("release", "debug", "sanitize"):
+    sys.exit(f"SENSOR_BUILD={BUILD}: must be release, debug or sanitize")
 CHECKED = BUILD != "release"
 
 DIRECTIVES = {
@@ -17,32 +24,54 @@ DIRECTIVES = {
     "wraparound": False,
     "initializedcheck": CHECKED,
     "nonecheck": CHECKED,
-    "overflowcheck": CHECKED,
+    # Sequence numbers and hashes wrap on purpose: unsigned arithmetic is modular here. UBSan
+    # watches the signed kind.
+    "overflowcheck": False,
     "cdivision": True,
     "embedsignature": True,
     "binding": True,
 }
-CFLAGS = ["-std=c11", "-fno-strict-aliasing", "-Wall"]
-CFLAGS += ["-O1", "-g", "-UNDEBUG", "-DSENSOR_CHECKED=1"] if CHECKED else ["-O3", "-g0"]
-LDFLAGS: list[str] = [] if CHECKED else ["-Wl,-s"]
+CFLAGS = ["-std=c11", "-fno-strict-aliasing", "-fvisibility=hidden", "-Wall"]
+LDFLAGS: list[str] = []
+if CHECKED:
+    CFLAGS += ["-O1", "-g", "-UNDEBUG", "-DSENSOR_CHECKED=1", "-fno-omit-frame-pointer"]
+else:
+    CFLAGS += ["-O3", "-g0"]
+    LDFLAGS += ["-Wl,-s"] if sys.platform == "linux" else []
 if BUILD == "sanitize":
-    CFLAGS += ["-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
+    CFLAGS += ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
     LDFLAGS += ["-fsanitize=address,undefined"]
 
-sources = sorted(Path("ext/sensor/_native").glob("*.pyx"))
+# One recipe is built in place at a time: a change of it makes every module out of date.
+recipe = repr((BUILD, DIRECTIVES, CFLAGS, LDFLAGS))
+stamp = Path("build/recipe")
+stamp.parent.mkdir(exist_ok=True)
+stamp.touch()
+changed = stamp.read_text() != recipe
+# The rooms are headers (.pxd) compiled into every module that cimports them.
+headers = [str(stamp), *sorted(str(path) for path in Path("ext").rglob("*.pxd"))]
+
+modules = cythonize(
+    [
+        Extension(
+            f"sensor._native.{source.stem}",
+            [str(source)],
+            depends=headers,
+            extra_compile_args=CFLAGS,
+            extra_link_args=LDFLAGS,
+        )
+        for source in sorted(Path("ext/sensor/_native").glob("*.pyx"))
+    ],
+    include_path=["ext"],
+    build_dir=f"build/cython-{BUILD}",
+    nthreads=int(os.environ.get("SENSOR_JOBS", "0")),
+    compiler_directives=DIRECTIVES,
+    force=changed,
+)
+if changed:  # noted only now: a translation that fails is tried again
+    stamp.write_text(recipe)
+
 setup(
-    ext_modules=cythonize(
-        [
-            Extension(
-                f"sensor._native.{src.stem}",
-                [str(src)],
-                extra_compile_args=CFLAGS,
-                extra_link_args=LDFLAGS,
-            )
-            for src in sources
-        ],
-        include_path=["ext"],
-        build_dir=f"build/cython-{BUILD}",
-        compiler_directives=DIRECTIVES,
-    )
+    packages=[*find_packages(include=["sensor", "sensor.*"]), "sensor.rules"],
+    ext_modules=modules,
 )

@@ -16,7 +16,7 @@ ENDPOINT = np.dtype(
         ("address", "V16"),  # the responder's address
         ("port", "<u2"),
         ("protocol", "u1"),  # IP protocol number
-        ("role", "u1"),  # 0 external, 1 agent is the originator, 2 agent is the responder, 3 internal
+        ("role", "u1"),  # 0 external, 1 agent is originator, 2 agent is responder, 3 internal
         ("name_source", "u1"),  # NameSource
         ("name_len", "u1"),
         ("app", "u1"),  # AppProto

@@ -11,6 +11,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from sensor._native.app cimport AppVerdict, APP_NO, APP_YES
 from sensor._native.counters cimport C_QUIC_CONNECTIONS
+from sensor._native.packet cimport sensor_mum
 from sensor._native.sink cimport AppSink, L_QUIC_HANDSHAKE, sink_count, sink_latency
 from sensor._native.span cimport sensor_be32
 
@@ -38,7 +39,7 @@ cdef enum QuicFamily:
 
 
 cdef struct Quic:
-    uint64_t initial_ns            # client's first Initial; 0 = not seen
+    uint64_t initial_ns            # client's first Initial
     uint64_t server_ns             # initial to the server's first long header
     uint64_t handshake_ns          # server's first Handshake packet
     uint64_t first_id              # connection ids (quic_id): the client's first destination,
@@ -47,6 +48,7 @@ cdef struct Quic:
     uint64_t retry_id              #   what it called itself in a Retry
     uint32_t version
     uint8_t known                  # a connection was counted
+    uint8_t initial                # the client's Initial was seen
     uint8_t swapped                # the responder is the QUIC client
     uint8_t answered               # server_ns is set
     uint8_t shook                  # handshake_ns is set
@@ -92,11 +94,11 @@ cdef inline QuicFamily quic_family(uint32_t version) noexcept nogil:
 
 
 cdef inline uint64_t quic_id(const uint8_t* p, uint32_t n) noexcept nogil:
-    # FNV-1a of a connection id, its length included.
-    cdef uint64_t h = (<uint64_t> 0xCBF29CE484222325 ^ n) * <uint64_t> 0x100000001B3
+    # A connection id as one number. Who makes two ids collide hides one of his own connections.
+    cdef uint64_t h = <uint64_t> 0xA0761D6478BD642F ^ n
     cdef uint32_t i
     for i in range(n):
-        h = (h ^ p[i]) * <uint64_t> 0x100000001B3
+        h = sensor_mum(h ^ p[i], <uint64_t> 0xE7037ED1A0B428DB)
     return h
 
 
@@ -211,20 +213,21 @@ cdef inline void quic_packet(Quic* s, AppSink* sink, bint from_orig, const QuicL
     # Bias: the server half holds the server's time to make its first answer; the client half the
     # client's time to check the certificate.
     cdef bint client
-    if not s.known or (h.type == Q_INITIAL and from_orig != s.swapped and not quic_same(s, h)):
+    if not s.known or (h.type == Q_INITIAL and s.initial and from_orig != s.swapped
+                       and not quic_same(s, h)):
         memset(s, 0, sizeof(Quic))
         s.known = 1
         s.swapped = not from_orig
         s.version = h.version
-        s.first_id = h.destination
-        s.client_id = h.source
-        s.server_id = s.retry_id = h.destination
-        s.initial_ns = sink.ts_ns
-        s.done = h.type != Q_INITIAL                     # picked up in the middle: no latency
         sink_count(sink, C_QUIC_CONNECTIONS, 1)
-        return
     client = from_orig != s.swapped
     if client:
+        if h.type == Q_INITIAL and not s.initial:
+            s.initial = 1
+            s.first_id = s.server_id = s.retry_id = h.destination
+            s.client_id = h.source
+            s.initial_ns = sink.ts_ns
+            s.done = s.answered                          # picked up in the middle: no latency
         if h.type == Q_HANDSHAKE and s.shook and not s.done:
             s.done = 1
             if sink.ts_ns >= s.handshake_ns:
@@ -239,8 +242,8 @@ cdef inline void quic_packet(Quic* s, AppSink* sink, bint from_orig, const QuicL
         s.server_id = h.source
     if not s.answered:
         s.answered = 1
-        if sink.ts_ns < s.initial_ns:
-            s.done = 1                                   # time ran backwards: no sample
+        if not s.initial or sink.ts_ns < s.initial_ns:
+            s.done = 1                                   # or time ran backwards: no sample
         else:
             s.server_ns = sink.ts_ns - s.initial_ns
     if h.type == Q_HANDSHAKE and not s.shook:

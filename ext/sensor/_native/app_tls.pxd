@@ -31,7 +31,7 @@ cdef enum:
     TLS_V2_HELLO = 0x80            # SSLv2-framed ClientHello: not a TLS content type
     TLS_RECORD_MAX = 16640         # 2^14 + 256 (RFC 8446 5.2); TLS 1.2's 2^14 + 2048 is not used
     TLS_13 = 0x0304
-    TLS_13_ALERT_LEN = 19          # alert (2) + content type (1) + tag (16), as application data
+    TLS_CONTROL_MAX = 13           # content of an HTTP/2 control frame, or of an alert
 
     MSG_CLIENT_HELLO = 1
     MSG_SERVER_HELLO = 2
@@ -414,9 +414,9 @@ cdef inline void tls_handshake(Tls* s, AppSink* sink, TlsSide* d, const uint8_t*
         d.message_n += 1
         if d.message_n < 4:
             continue
-        d.message_n = 0
         type = d.message_head >> 24
         d.message_left = d.message_head & 0xFFFFFF
+        d.message_head = d.message_n = 0
         d.hello = 0
         if type == MSG_CLIENT_HELLO or type == MSG_SERVER_HELLO:
             if d.message_left > HELLO_MAX:
@@ -436,29 +436,38 @@ cdef inline void tls_handshake(Tls* s, AppSink* sink, TlsSide* d, const uint8_t*
 cdef inline void tls_lose(AppSink* sink, TlsSide* d) noexcept nogil:
     sink_count(sink, C_APP_LOST_SYNC, 1)
     d.lost = 1
-    d.record_left = d.message_left = 0
-    d.head_n = d.message_n = d.hello = 0
+    d.record_left = d.message_left = d.message_head = 0
+    d.head = d.head_n = d.message_n = d.hello = 0
+
+
+cdef inline uint32_t tls_overhead(const Tls* s) noexcept nogil:
+    # Octets by which an application-data record is longer than its content, for the AEAD suites
+    # (block ciphers have more: their records are never taken for small ones).
+    if s.version == TLS_13 or s.version == 0:
+        return 17                                        # content type, tag
+    return 16 if s.cipher >> 4 == 0xCCA else 24          # ChaCha20-Poly1305; explicit nonce, tag
 
 
 cdef inline void tls_application(Tls* s, AppSink* sink, bint client, uint32_t length) noexcept nogil:
-    # An estimate of requests: one when server data follows client data. In TLS 1.3 the client's
-    # first encrypted record is (part of) its Finished, and a 19-octet record is an alert: neither
-    # is a request. What stays: a client certificate in records of its own and key updates count
-    # too much, HTTP/2 control frames too much, HTTP/2 multiplexing and pipelining too little.
-    if s.version == TLS_13 or s.version == 0:
-        if length == TLS_13_ALERT_LEN:
-            return
+    # C_HTTPS_TURNS estimates requests: one when server data follows client data. Not taken for
+    # either: records with no more than TLS_CONTROL_MAX octets (HTTP/2's SETTINGS ACK,
+    # WINDOW_UPDATE and RST_STREAM; TLS 1.3's alerts), and TLS 1.3's first encrypted client record
+    # (its Finished). Bias: one too many for some HTTP/2 prefaces, for a client certificate or
+    # end-of-early-data in records of their own, for larger control frames and for a request body
+    # that waits for an answer; too few with multiplexing and pipelining.
+    if s.version != TLS_13:
+        s.done = 1
+    elif client and s.server_hello_seen and not s.finished_passed:
+        s.finished_passed = 1
+        s.done = 1
+        return
+    if length <= tls_overhead(s) + TLS_CONTROL_MAX:
+        return
     if client:
-        if s.version == TLS_13 and s.server_hello_seen and not s.finished_passed:
-            s.finished_passed = 1
-            s.done = 1
-            return
         s.turn = 1
     elif s.turn:
         s.turn = 0
         sink_count(sink, C_HTTPS_TURNS, 1)
-    if s.version != TLS_13:
-        s.done = 1
 
 
 cdef inline bint tls_record(Tls* s, AppSink* sink, TlsSide* d) noexcept nogil:
@@ -466,13 +475,13 @@ cdef inline bint tls_record(Tls* s, AppSink* sink, TlsSide* d) noexcept nogil:
     cdef uint32_t type = <uint32_t> (d.head >> 32) & 0xFF
     cdef uint32_t version = <uint32_t> (d.head >> 16) & 0xFFFF
     cdef uint32_t length = <uint32_t> (d.head & 0xFFFF)
+    cdef uint32_t v2_length = <uint32_t> (d.head >> 24)
     cdef bint client = (d == &s.side[1]) != s.swapped
-    d.head_n = 0
+    d.head = d.head_n = 0
     if not tls_header_ok(type, version, length):
-        if d.in_step or not tls_v2_hello_ok(<uint32_t> (d.head >> 24) & 0xFFFF, version >> 8,
-                                            <uint32_t> (d.head & 0xFFFF)):
+        if d.in_step or not tls_v2_hello_ok(v2_length, version & 0xFF, length):
             return 0
-        d.record_left = (<uint32_t> (d.head >> 24) & 0x7FFF) - 3
+        d.record_left = (v2_length & 0x7FFF) - 3
         d.type = TLS_V2_HELLO
         d.in_step = 1
         tls_client_hello(s, sink, d)
@@ -568,7 +577,8 @@ cdef inline void tls_gap(Tls* s, AppSink* sink, bint from_orig, uint64_t n) noex
 
 cdef inline void tls_end(Tls* s, AppSink* sink) noexcept nogil:
     # The connection is over: a hello that nobody answered, neither by ServerHello nor by alert.
-    # Not said when octets of the server are missing (unknown, not an error).
+    # Not said when octets of the server are missing (unknown, not an error). That packets of both
+    # directions were captured at all is for the caller to know.
     cdef TlsSide* server = &s.side[1 if s.swapped else 0]
     if s.hello_seen and not (s.server_hello_seen or s.retried or s.fatal_alert
                              or server.lost or server.dead or server.opaque):

@@ -21,7 +21,8 @@ from sensor._native.packet cimport (
     PKT_FRAGMENT, PKT_TIMESTAMP, PKT_TUNNELLED, TCP_ACK, TCP_RST, TCP_SYN, Packet)
 from sensor._native.rows cimport FlowRow
 from sensor._native.sink cimport L_TCP_ACK, NAME_DNS, NAME_MAX
-from sensor._native.tag_index cimport index_insert, index_prefetch, index_remove
+from sensor._native.tag_index cimport (
+    BUCKET_SLOTS, Bucket, index_bucket, index_insert, index_prefetch, index_remove)
 from sensor._native.tcp_state cimport H_ACK, H_RST, H_SYN, history_add
 from sensor._native.timer_wheel cimport NIL
 from sensor._native.window cimport ENDPOINTS, endpoint_slot, peer_slot
@@ -205,6 +206,25 @@ cdef inline void attempts_drop_oldest(Core* c) noexcept nogil:
         t.judged = t.tail
 
 
+cdef inline void attempts_drop_in_bucket(Core* c, uint32_t hash) noexcept nogil:
+    # Eight attempts share the bucket (rare with a keyed hash): the oldest makes room.
+    cdef HalfOpenTable* t = &c.half_open
+    cdef Bucket* b = index_bucket(&t.index, hash)
+    cdef uint32_t oldest = 0
+    cdef uint32_t age
+    cdef uint32_t i
+    cdef uint32_t at = 0
+    for i in range(BUCKET_SLOTS):
+        age = (t.head - b.entry[i]) & (t.capacity - 1)
+        if age == 0:
+            age = t.capacity
+        if age > oldest:
+            oldest = age
+            at = b.entry[i]
+    t.evicted += 1
+    attempt_end(c, &t.ring[at], END_RESOURCES, False)
+
+
 cdef inline void attempt_new(Core* c, const Packet* p) noexcept nogil:
     # A SYN on a tuple that is neither a flow nor an attempt.
     cdef HalfOpenTable* t = &c.half_open
@@ -214,10 +234,8 @@ cdef inline void attempt_new(Core* c, const Packet* p) noexcept nogil:
         attempts_drop_oldest(c)
     at = t.head & (t.capacity - 1)
     if not index_insert(&t.index, p.hash, at):
-        # Eight attempts in one bucket: rare with a keyed hash. It is counted, not tracked.
-        t.bucket_full += 1
-        c.states[<int> S0] += 1
-        return
+        attempts_drop_in_bucket(c, p.hash)
+        index_insert(&t.index, p.hash, at)
     e = &t.ring[at]
     memcpy(e.key, p.key, 40)
     e.t_syn_ns = e.t_last_syn_ns = p.ts_ns

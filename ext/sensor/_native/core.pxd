@@ -68,6 +68,7 @@ cdef struct Core:
     uint32_t flow_high             # flows ever used: [0, flow_high) have been touched
     uint32_t flow_free             # head of the free list (wheel_next), or NIL
     uint32_t flows_open
+    uint64_t serial                # flows made so far
     App* apps
     uint32_t app_capacity
     uint32_t app_high

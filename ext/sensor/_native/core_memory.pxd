@@ -60,9 +60,9 @@ cdef inline Core* core_new(uint32_t flows, uint32_t half_open, const uint8_t* se
     memcpy(c.secret, secret, 40)
     c.window_ns = window_ns
     c.flow_capacity = power_of_two(flows)
-    c.index.mask = c.flow_capacity // 4 - 1            # 8 slots a bucket: at most half full
+    c.index.mask = c.flow_capacity // 2 - 1            # 8 slots a bucket, a quarter full: overflow is rare
     c.half_open.capacity = power_of_two(half_open)
-    c.half_open.index.mask = c.half_open.capacity // 4 - 1
+    c.half_open.index.mask = c.half_open.capacity // 2 - 1    # a quarter full: overflow is rare
     c.app_capacity = APPS if c.flow_capacity > APPS else c.flow_capacity
     c.flow_free = c.app_free = NIL
     c.rows.keep = keep_rows
@@ -88,6 +88,9 @@ cdef inline Core* core_new(uint32_t flows, uint32_t half_open, const uint8_t* se
         core_free(c)
         return NULL
     decoder_init(c.decoder, c.secret)
+    memcpy(c.dns.secret, c.secret, 16)
+    memcpy(c.names.secret, &c.secret[1], 16)
+    memcpy(c.echoes.secret, &c.secret[2], 16)
     memset(c.wheel.head, 0xff, sizeof(c.wheel.head))   # NIL
     c.epoch = 1
     window_clear(c.windows[0], 1)

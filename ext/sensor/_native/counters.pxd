@@ -26,7 +26,7 @@ cpdef enum Counter:
     C_HTTP_RESPONSES
     C_HTTP_4XX
     C_HTTP_5XX
-    C_HTTPS_TURNS                # client application-data bursts answered by the server: estimate of requests
+    C_HTTPS_TURNS                # client data bursts answered by the server: estimate of requests
     C_WS_CONNECTIONS
     C_WS_FRAMES
     C_HTTP2_REQUESTS
@@ -51,5 +51,5 @@ cpdef enum Counter:
     C_HTTP_PARSE_ERRORS
     C_TLS_PARSE_ERRORS
     C_DNS_PARSE_ERRORS
-    C_APP_LOST_SYNC              # a recogniser lost its place (bytes missing) and waits for a message start
+    C_APP_LOST_SYNC              # a recogniser lost its place and waits for a message start
     C_COUNT                      # number of counters

@@ -9,7 +9,7 @@ from sensor._native.app_quic cimport Quic, QuicInitialQueue, quic_datagram
 from sensor._native.app_tls cimport Tls, tls_data, tls_end, tls_gap, tls_probe
 from sensor._native.counters cimport C_COUNT
 from sensor._native.histogram cimport HIST3_LEN, Hist
-from sensor._native.sink cimport L_COUNT, STATUS_MAX, AppSink
+from sensor._native.sink cimport L_COUNT, L_QUIC_HANDSHAKE, L_TLS_HANDSHAKE, STATUS_MAX, AppSink
 
 from sensor._native.counters import Counter
 
@@ -30,7 +30,7 @@ cdef class _Sink:
             raise MemoryError
         memset(&self.sink, 0, sizeof(AppSink))
         memset(self.latency, 0, sizeof(self.latency))
-        for i in range(L_COUNT):
+        for i in range(<int> L_COUNT):
             self.latency[i].counts = self.counts + i * HIST3_LEN
             self.latency[i].half_bits = 10
             self.latency[i].min_ns = <uint64_t> -1
@@ -53,8 +53,7 @@ cdef class _Sink:
             return None
         return bytes(self.sink.name[:self.sink.name_len])
 
-    def latencies(self, int kind):
-        """(samples, sum in ns) of one LatencyKind."""
+    cdef tuple samples(self, int kind):
         return self.latency[kind].total, self.latency[kind].sum_ns
 
 
@@ -87,6 +86,11 @@ cdef class TlsDoor(_Sink):
         tls_end(&self.tls, &self.sink)
 
     @property
+    def handshakes(self):
+        """(samples, sum in ns) of L_TLS_HANDSHAKE."""
+        return self.samples(L_TLS_HANDSHAKE)
+
+    @property
     def state(self):
         """The fields that outlive the handshake."""
         t = &self.tls
@@ -98,14 +102,15 @@ cdef class TlsDoor(_Sink):
             "offers_h2": t.offers_h2, "alpn": bytes(t.alpn[:t.alpn_len]),
         }
 
-    def bench(self, bytes hello, bytes data, int rounds):
-        """(ns per fresh connection fed `hello`, ns per segment `data` inside a record body)."""
+    def bench(self, bytes hello, bytes stream, uint32_t segment, int rounds):
+        """(ns per fresh connection fed `hello`, ns per segment of the server's `stream`)."""
         cdef timespec a, b, c
         cdef Tls fresh
         cdef const uint8_t* h = hello
-        cdef const uint8_t* d = data
+        cdef const uint8_t* d = stream
         cdef uint32_t hn = <uint32_t> len(hello)
-        cdef uint32_t dn = <uint32_t> len(data)
+        cdef uint32_t segments = <uint32_t> (len(stream) // segment)
+        cdef uint32_t at
         cdef int i
         clock_gettime(CLOCK_MONOTONIC, &a)
         for i in range(rounds):
@@ -113,10 +118,12 @@ cdef class TlsDoor(_Sink):
             tls_data(&fresh, &self.sink, 1, h, hn)
         clock_gettime(CLOCK_MONOTONIC, &b)
         for i in range(rounds):
-            tls_data(&self.tls, &self.sink, 0, d, dn)
+            memset(&self.tls, 0, sizeof(Tls))
+            for at in range(segments):
+                tls_data(&self.tls, &self.sink, 0, d + at * segment, segment)
         clock_gettime(CLOCK_MONOTONIC, &c)
         return (((b.tv_sec - a.tv_sec) * 1e9 + (b.tv_nsec - a.tv_nsec)) / rounds,
-                ((c.tv_sec - b.tv_sec) * 1e9 + (c.tv_nsec - b.tv_nsec)) / rounds)
+                ((c.tv_sec - b.tv_sec) * 1e9 + (c.tv_nsec - b.tv_nsec)) / rounds / segments)
 
 
 def probe(bytes octets, bint from_orig=True):
@@ -164,6 +171,11 @@ cdef class QuicDoor(_Sink):
     def forget(self):
         """Start over with a fresh flow; counters and queue stay."""
         memset(&self.quic, 0, sizeof(Quic))
+
+    @property
+    def handshakes(self):
+        """(samples, sum in ns) of L_QUIC_HANDSHAKE."""
+        return self.samples(L_QUIC_HANDSHAKE)
 
     @property
     def version(self):

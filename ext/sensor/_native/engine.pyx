@@ -4,7 +4,6 @@ import os
 
 import numpy as np
 
-from cpython.buffer cimport PyBuffer_FillInfo
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
@@ -192,7 +191,6 @@ cdef class Engine:
             "flows_refused": c.health.flows_refused,
             "apps_refused": c.health.apps_refused,
             "half_open_evicted": c.half_open.evicted,
-            "half_open_refused": c.half_open.bucket_full,
             "rows_lost": c.rows.lost,
             "rewinds": c.health.rewinds,
             "time_went_back": c.health.time_went_back,

@@ -140,11 +140,12 @@ cdef struct Flow:
     uint8_t flags                  # FlowFlag
     uint8_t app_proto              # AppProto once decided
     uint8_t ts_waiting             # bit d: ts_out[d] is waiting
-    uint8_t settled                # handshake sample already given to the endpoint
+    uint8_t probes                 # payloads looked at in vain for an application protocol
     uint8_t history_len
     uint8_t history[HISTORY_MAX]
     uint8_t gap_count[2]
     uint8_t in_use
+    uint64_t serial                # number of the flow since the start
 
 
 cdef inline bint flow_two_way(const Flow* f) noexcept nogil:

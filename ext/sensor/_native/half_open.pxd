@@ -57,8 +57,7 @@ cdef struct HalfOpenTable:
     uint32_t head                  # next free, free-running
     uint32_t tail                  # oldest, free-running
     uint32_t judged                # next for the 5-s cursor
-    uint64_t evicted
-    uint64_t bucket_full
+    uint64_t evicted               # ended early to make room
 
 
 cdef inline HalfOpen* half_open_at(HalfOpenTable* t, uint32_t i) noexcept nogil:

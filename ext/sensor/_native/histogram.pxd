@@ -1,8 +1,9 @@
 # HDR histogram counts (Gil Tene's layout, as the hdrhistogram packages have it):
-# unit 1, value 0..highest; index = ((p + 1) << half_bits) + ((v >> p) - half), linear below 2 * half.
+# unit 1, value 0..highest; index = ((p + 1) << half_bits) + ((v >> p) - half), linear below
+# 2 * half.
 #
-# Invariants: counts[0..n) with n == hist_len(digits); a value above the highest is recorded as the
-# highest and counted in `clamped`. Values are microseconds; sum_ns and the extrema keep nanoseconds.
+# Invariants: counts[0..n), n == HIST3_LEN or HIST2_LEN; a value above the highest is recorded as
+# the highest and counted in `clamped`. Values are microseconds; sum_ns and the extrema keep ns.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 cdef extern from *:
@@ -14,7 +15,7 @@ cdef extern from *:
 cdef enum:
     HIST_HIGHEST_US = 60000000     # 60 s
     HIST3_LEN = 17408              # 3 significant digits, 1 us .. 60 s: 68 KiB
-    HIST2_LEN = 2560               # 2 significant digits: 10 KiB (checked against hdrhistogram in tests)
+    HIST2_LEN = 2560               # 2 significant digits: 10 KiB (both checked in tests)
 
 cdef struct Hist:
     uint32_t* counts

@@ -234,6 +234,8 @@ cdef inline uint32_t flow_new(Core* c, const uint64_t* key, uint32_t hash, uint8
     f.hash = hash
     f.proto = proto
     f.orig_dir = orig_dir
+    c.serial += 1
+    f.serial = c.serial
     f.app = NO_APP
     f.in_use = 1
     f.started_ns = f.ended_ns = f.last_ns = started_ns

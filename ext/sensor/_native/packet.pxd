@@ -7,7 +7,7 @@
 # numbers, so both directions of a connection have the same key. IPv4 is ::ffff:a.b.c.d.
 #   key[0..1] address A, key[2..3] address B, key[4] = port A << 48 | port B << 32 | proto
 # ICMP "ports" are Zeek's: the type, and the counterpart's type (or the code, for one-way types);
-# see icmp.pxd. VLAN and tunnel are not part of the key (as in Zeek): one direction may come untagged.
+# see icmp.pxd. VLAN and tunnel are not part of the key (as in Zeek): one direction may be untagged.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum DecodeResult:
@@ -48,7 +48,7 @@ cdef struct Packet:
     # ---- second cache line
     uint32_t captured          # payload octets at `payload`
     uint32_t payload_len       # payload octets on the wire, by the IP length
-    uint32_t seq
+    uint32_t seq               # ICMP: the second header word (echo: identifier << 16 | sequence)
     uint32_t ack
     uint32_t ts_val
     uint32_t ts_ecr

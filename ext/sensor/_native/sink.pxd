@@ -46,7 +46,8 @@ cdef inline void sink_count(AppSink* s, Counter c, uint32_t by) noexcept nogil:
     s.touched |= <uint64_t> 1 << <int> c
 
 
-cdef inline void sink_latency(AppSink* s, LatencyKind kind, uint64_t start_ns, uint64_t end_ns) noexcept nogil:
+cdef inline void sink_latency(AppSink* s, LatencyKind kind,
+                              uint64_t start_ns, uint64_t end_ns) noexcept nogil:
     # Time may run backwards in a capture: such a pair is no sample.
     if end_ns >= start_ns:
         hist_record(&s.latency[<int> kind], end_ns - start_ns)
@@ -57,7 +58,8 @@ cdef inline void sink_status(AppSink* s, uint32_t code) noexcept nogil:
         s.status[code] += 1
 
 
-cdef inline void sink_name(AppSink* s, NameSource source, const uint8_t* p, uint32_t n) noexcept nogil:
+cdef inline void sink_name(AppSink* s, NameSource source,
+                           const uint8_t* p, uint32_t n) noexcept nogil:
     # Names are attackers' bytes: cut at 255, lower-cased, kept as they are otherwise;
     # whoever shows them escapes them.
     cdef uint32_t i

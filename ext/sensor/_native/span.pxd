@@ -15,9 +15,12 @@ cdef extern from *:
     #else
     #define SPAN_PROVE(ok) ((void)0)
     #endif
-    static inline uint16_t sensor_be16(const uint8_t *p) { uint16_t v; memcpy(&v, p, 2); return __builtin_bswap16(v); }
-    static inline uint32_t sensor_be32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return __builtin_bswap32(v); }
-    static inline uint64_t sensor_be64(const uint8_t *p) { uint64_t v; memcpy(&v, p, 8); return __builtin_bswap64(v); }
+    static inline uint16_t sensor_be16(const uint8_t *p) {
+        uint16_t v; memcpy(&v, p, 2); return __builtin_bswap16(v); }
+    static inline uint32_t sensor_be32(const uint8_t *p) {
+        uint32_t v; memcpy(&v, p, 4); return __builtin_bswap32(v); }
+    static inline uint64_t sensor_be64(const uint8_t *p) {
+        uint64_t v; memcpy(&v, p, 8); return __builtin_bswap64(v); }
     static inline void sensor_prefetch(const void *p) { __builtin_prefetch(p, 1); }
     """
     void SPAN_PROVE(bint ok) noexcept nogil

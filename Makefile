@@ -1,0 +1,58 @@
+# Two commands set everything up: `make demo` and `make test`. `make help` lists the rest.
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+FUZZ_SECONDS ?= 3600
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format unit test-system bench fuzz build clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: build  ## make a capture with attacks in it, replay it, print the report
+	$(BIN)/sensor demo --out build/demo/demo.pcap
+
+test: lint unit  ## linters, types, layers and every test that needs nothing more
+
+lint: build  ## ruff, mypy, cython-lint, import-linter
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint ext tests
+	$(BIN)/lint-imports --no-cache
+
+format: build  ## what ruff can mend by itself
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+unit: build  ## pytest, without what needs root
+	$(BIN)/python -m pytest -q -m "not system and not net"
+
+test-system: build  ## root on Debian: tshark differential, sanitizers, a smoke of every fuzzer
+	.ci/system
+
+bench: build  ## ns per packet beside a bare C loop and the peers that are installed
+	$(BIN)/python -m tests.bench.run
+
+fuzz: build  ## every fuzzer for FUZZ_SECONDS (default 3600) each; needs clang
+	@for file in tests/fuzz/fuzz_*.pyx; do \
+	    target=$$(basename $$file .pyx); \
+	    PYTHON=$(BIN)/python tests/fuzz/run.sh $${target#fuzz_} $(FUZZ_SECONDS) || exit 1; \
+	done
+
+build: $(VENV)/ready  ## the virtual environment and the native modules, in place
+	$(BIN)/python setup.py -q build_ext --inplace
+
+$(VENV)/ready: pyproject.toml
+	@.ci/need
+	@python=$$(.ci/need --python) && $$python -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade pip
+	$(BIN)/python -m pip install -q "setuptools>=77" "Cython>=3.1,<4"
+	$(BIN)/python -m pip install -q --no-build-isolation -e ".[demo,dev]"
+	@touch $@
+
+clean:  ## remove what was built; the virtual environment too
+	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find sensor -name '*.so' -delete

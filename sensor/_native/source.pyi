@@ -1,0 +1,6 @@
+class PacketSource:
+    """A batch of borrowed packet records; subclasses fill it in `next_batch()`."""
+
+    def next_batch(self) -> int: ...
+    @property
+    def pending(self) -> int: ...

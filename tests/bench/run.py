@@ -1,0 +1,241 @@
+"""`make bench`: ns per packet of `sensor replay`, beside a bare C loop and the peers found here.
+
+All on the same file, one after the other, round after round (A B C, A B C, ...), because the speed
+of a shared machine changes with the minute: only ratios within a round mean something. The slow
+peers get the first packets of each capture only, where the sensor runs once more beside them.
+
+Environment: BENCH_PACKETS (one number for all captures; default 2, 5 and 3 million),
+BENCH_ROUNDS (default 5), BENCH_HEAD (packets for the slow peers, default 100,000).
+"""
+
+import json
+import os
+import platform
+import shutil
+import statistics
+import struct
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench.make_captures import make
+
+HERE = Path(__file__).parent
+WORK = HERE.parent.parent / "build" / "bench"
+PACKETS = {"mixed": 2_000_000, "small64": 5_000_000, "synflood": 3_000_000}
+TIMEOUT_S = 120
+
+DPKT = """
+import dpkt, sys
+flows = {}
+for ts, frame in dpkt.pcap.Reader(open(sys.argv[1], "rb")):
+    ip = dpkt.ethernet.Ethernet(frame).data
+    if isinstance(ip, (dpkt.ip.IP, dpkt.ip6.IP6)):
+        l4 = ip.data
+        if isinstance(l4, (dpkt.tcp.TCP, dpkt.udp.UDP)):
+            key = ip.src, ip.dst, l4.sport, l4.dport
+            flows[key] = flows.get(key, 0) + len(frame)
+"""
+NFSTREAM = """
+import sys
+from nfstream import NFStreamer
+for flow in NFStreamer(source=sys.argv[1], n_meters=1):
+    pass
+"""
+
+
+@dataclass
+class Runner:
+    """A program to time: its command without the file, and what it does."""
+
+    name: str
+    does: str
+    command: list[str]
+    after: list[str] = field(default_factory=list)  # arguments after the file
+    slow: bool = False
+
+    def seconds(self, capture: Path) -> float | None:
+        """Wall time of the whole process, start-up included; None when it is too slow."""
+        start = time.perf_counter()
+        try:
+            subprocess.run(
+                [*self.command, str(capture), *self.after],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                timeout=TIMEOUT_S,
+                check=True,
+            )
+        except subprocess.TimeoutExpired:
+            return None
+        except subprocess.CalledProcessError as error:
+            sys.exit(f"{self.name} failed on {capture}: {error.stderr.decode()[-2000:]}")
+        return time.perf_counter() - start
+
+
+def runners() -> list[Runner]:
+    """The yardstick, the sensor, and every peer that is installed."""
+    found = [
+        Runner("C limit", "decode, flows, RTT, HDR", [str(compiled_limit())]),
+        Runner("sensor", "everything, JSON", [str(sensor()), "replay"], ["--json"]),
+    ]
+    if tool := shutil.which("capinfos"):
+        found.append(Runner("capinfos -c", "counts packets", [tool, "-c"]))
+    if tool := shutil.which("tshark"):
+        conversations = ["-q", "-z", "conv,tcp"]
+        found.append(
+            Runner("tshark", "TCP conversations", [tool, "-n", "-r"], conversations, slow=True)
+        )
+    if find_spec("nfstream"):
+        command = [sys.executable, "-c", NFSTREAM]
+        found.append(Runner("nfstream", "flows and DPI, one meter", command, slow=True))
+    if find_spec("dpkt"):
+        found.append(Runner("dpkt", "flows, Python loop", [sys.executable, "-c", DPKT], slow=True))
+    return found
+
+
+def sensor() -> Path:
+    path = Path(sys.executable).with_name("sensor")
+    if not path.exists():
+        sys.exit(f"missing: {path} (run `make build`)")
+    return path
+
+
+def compiled_limit() -> Path:
+    source, binary = HERE / "limit.c", WORK / "limit"
+    if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
+        flags = ["-std=gnu11", "-O3", "-Wall", "-Wextra"]
+        if platform.machine() == "x86_64":
+            flags.append("-march=x86-64-v2")
+        compiler = os.environ.get("CC", "cc")
+        subprocess.run([compiler, *flags, str(source), "-o", str(binary)], check=True)
+    return binary
+
+
+def captures(kind: str) -> tuple[Path, int]:
+    """The capture of that kind, made when it is missing, and its number of packets."""
+    packets = int(os.environ.get("BENCH_PACKETS", PACKETS[kind]))
+    path = WORK / f"{kind}-{packets}.pcap"
+    if not path.exists():
+        print(f"making {path.name} ...", flush=True)
+        make(kind, packets, path)
+    return path, packets
+
+
+def head(capture: Path, packets: int) -> Path:
+    """The first packets of a capture, in a file of its own."""
+    path = capture.with_suffix(f".head-{packets}.pcap")
+    if path.exists() and path.stat().st_mtime >= capture.stat().st_mtime:
+        return path
+    with capture.open("rb") as source, path.open("wb") as out:
+        out.write(source.read(24))
+        for _ in range(packets):
+            header = source.read(16)
+            if len(header) < 16:
+                break
+            out.write(header + source.read(struct.unpack_from("<I", header, 8)[0]))
+    return path
+
+
+def measure(programs: list[Runner], capture: Path, rounds: int) -> dict[str, list[float]]:
+    """Seconds of each program in each round; one that ran out of time is left out."""
+    capture.read_bytes()  # into the page cache
+    times: dict[str, list[float]] = {program.name: [] for program in programs}
+    for _ in range(rounds):
+        for program in programs:
+            if program.name in times:
+                seconds = program.seconds(capture)
+                if seconds is None:
+                    del times[program.name]
+                else:
+                    times[program.name].append(seconds)
+    return times
+
+
+def engine_only(capture: Path, packets: int, rounds: int) -> tuple[list[float], list[float]]:
+    """ns per packet without start-up, in pairs: the sensor by its own clock, the bare loop by its.
+
+    `performance.seconds` of the JSON is from the first read to the last figure.
+    """
+    ours, limit = [], []
+    for _ in range(rounds):
+        out = subprocess.run([str(compiled_limit()), str(capture)], capture_output=True, check=True)
+        limit.append(json.loads(out.stdout)["ns_per_packet"][0])
+        command = [str(sensor()), "replay", str(capture), "--json"]
+        out = subprocess.run(command, capture_output=True, check=True)
+        ours.append(json.loads(out.stdout)["performance"]["seconds"] * 1e9 / packets)
+    return ours, limit
+
+
+def table(title: str, programs: list[Runner], times: dict[str, list[float]], packets: int) -> Table:
+    out = Table(title=title, title_justify="left")
+    for column in ("program", "does"):
+        out.add_column(column)
+    for column in ("ns/packet", "fastest", "slowest", "x sensor"):
+        out.add_column(column, justify="right")
+    for program in programs:
+        seconds = times.get(program.name)
+        if seconds is None:
+            out.add_row(program.name, program.does, f"> {TIMEOUT_S * 1e9 / packets:,.0f}")
+            continue
+        cost = [s * 1e9 / packets for s in seconds]
+        ratio = statistics.median(a / b for a, b in zip(seconds, times["sensor"], strict=True))
+        numbers = (statistics.median(cost), min(cost), max(cost))
+        out.add_row(program.name, program.does, *(f"{n:,.1f}" for n in numbers), f"{ratio:.2f}")
+    return out
+
+
+def machine() -> str:
+    names = [line.split(":", 1)[1].strip() for line in cpu_info() if line.startswith("model name")]
+    name = names[0] if names else platform.processor() or platform.machine()
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    )
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
+    load = os.getloadavg()[0]
+    return (
+        f"{os.cpu_count()} x {name}; {system}; load {load:.1f}; {now}; "
+        f"commit {done.stdout.strip() or 'unknown'}"
+    )
+
+
+def cpu_info() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def main() -> None:
+    WORK.mkdir(parents=True, exist_ok=True)
+    rounds = int(os.environ.get("BENCH_ROUNDS", "5"))
+    first = int(os.environ.get("BENCH_HEAD", "100000"))
+    console = Console(width=100 if not sys.stdout.isatty() else None)
+    console.print(machine())
+    programs = runners()
+    fast = [program for program in programs if not program.slow]
+    slow = [program for program in programs if program.slow or program.name == "sensor"]
+    for kind in PACKETS:
+        capture, packets = captures(kind)
+        console.print()
+        title = f"{kind}: {packets:,} packets, whole process, median of {rounds} rounds"
+        console.print(table(title, fast, measure(fast, capture, rounds), packets))
+        ours, limit = engine_only(capture, packets, rounds)
+        ratio = statistics.median(a / b for a, b in zip(ours, limit, strict=True))
+        console.print(
+            f"without start-up: sensor {statistics.median(ours):.1f} ns/packet, "
+            f"C limit {statistics.median(limit):.1f}: {ratio:.2f} x the limit"
+        )
+        if len(slow) > 1:
+            part, count = head(capture, first), min(first, packets)
+            title = f"{kind}: the first {count:,} packets, whole process"
+            console.print(table(title, slow, measure(slow, part, 1), count))
+
+
+if __name__ == "__main__":
+    main()
