@@ -1,6 +1,7 @@
-from collections.abc import Buffer
 from types import TracebackType
 from typing import Protocol
+
+from typing_extensions import Buffer
 
 from sensor._native.source import PacketSource
 

@@ -139,9 +139,7 @@ def capture_facts(document: dict[str, Any], capture: Capture) -> list[tuple[str,
     facts = [("Packets", f"{capture.packets:,}, {size(wire)} on the wire{cut}")]
     first, last = document["capture"]["first_packet"], document["capture"]["last_packet"]
     if first is not None and last is not None:
-        until = last[11:19] if last[:10] == first[:10] else last[:19].replace("T", " ")
-        span = f"{first[:19].replace('T', ' ')} to {until} UTC"
-        facts.append(("Time", f"{span}, {duration(capture.duration_ns / 1e9)}"))
+        facts.append(("Time", f"{period_fact(first, last)}, {duration(capture.duration_ns / 1e9)}"))
     local = capture.local
     if not local.known:
         facts.append(("Local side", "unknown, so no direction: give --local CIDR"))
@@ -151,6 +149,12 @@ def capture_facts(document: dict[str, Any], capture: Capture) -> list[tuple[str,
         prefixes = ", ".join(p.removesuffix("/32").removesuffix("/128") for p in local.texts())
         facts.append(("Local side", f"{prefixes} ({LOCAL_SOURCES[local.source]})"))
     return facts
+
+
+def period_fact(first: str, last: str) -> str:
+    """Two RFC 3339 times to the second, the day only once when it is the same."""
+    until = last[11:19] if last[:10] == first[:10] else last[:19].replace("T", " ")
+    return f"{first[:19].replace('T', ' ')} to {until} UTC"
 
 
 def traffic_facts(document: dict[str, Any]) -> list[tuple[str, str]]:
