@@ -1,12 +1,10 @@
 from types import TracebackType
 from typing import Protocol
 
-from typing_extensions import Buffer
-
 from sensor._native.source import PacketSource
 
 class _SlowSource(Protocol):
-    def readinto(self, buffer: Buffer, /) -> int: ...
+    def readinto(self, buffer: memoryview, /) -> int: ...
 
 class Savefile(PacketSource):
     def __init__(self, source: int | _SlowSource, path: str, size: int | None = None) -> None: ...

@@ -61,7 +61,7 @@ def read(path: str) -> Report:
     try:
         with closing(sqlite3.connect(uri, uri=True)) as db:
             return report_of(db, path)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, ValueError) as error:
         raise DamagedCapture(path, None, f"not a database of the sensor: {error}") from error
 
 
