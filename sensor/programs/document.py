@@ -96,7 +96,7 @@ def build(
     seen = engine.connections()
     return {
         "schema": SCHEMA,
-        "capture": capture.document(),
+        "capture": {**capture.document(), "health": health(frames, figures)},
         "packets": {name: frames.get(name, 0) for name in L3_L4},
         "connections": {
             **{name: seen.get(name, 0) for name in ("tcp", "udp", "icmp")},
@@ -108,6 +108,26 @@ def build(
         "network_metrics": [m.to_dict() for m in metrics],
         "events": [],
         "performance": performance.document(capture.packets, capture.wire_bytes),
+    }
+
+
+# What the engine had to let go of, by its own counters: figures are of the rest.
+PRESSURE = (
+    "flows_evicted",
+    "flows_refused",
+    "half_open_evicted",
+    "half_open_refused",
+    "apps_refused",
+    "rows_lost",
+)
+
+
+def health(counted: dict[str, int], figures: Figures) -> dict[str, Any]:
+    """Whether the figures can be trusted: the worst window's quality, and why."""
+    return {
+        "quality": figures.health.quality,
+        "ack_gap_ratio": figures.health.ack_gap_ratio,
+        "let_go": {name: counted[name] for name in PRESSURE if counted.get(name)},
     }
 
 

@@ -18,7 +18,7 @@ import click
 from sensor._native.engine import Engine
 from sensor._native.savefile import Savefile
 from sensor.capture.savefile import STDIN, find_savefiles, open_savefile
-from sensor.errors import DamagedCapture, InputError, SensorError
+from sensor.errors import DamagedCapture, InputError, SensorError, UsageError
 from sensor.flow.locality import LEARN_PACKETS, Local, given, learn
 from sensor.flow.meter import Consumer, Meter, Pace
 from sensor.metrics.figures import Figures
@@ -202,6 +202,13 @@ def peak_rss_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def open_store(
+    stack: ExitStack, replay: Replay, path: str, workspace_id: str
+) -> tuple[Consumer, ...]:
+    """The store as a consumer, closed with `stack`."""
+    raise UsageError(f"--db {path}: this build has no store yet")
+
+
 def show_progress(stack: ExitStack, size: int | None) -> Progress | None:
     """A bar on standard error, where that is a terminal."""
     if not sys.stderr.isatty():
@@ -288,7 +295,7 @@ def command(
         speed=speed,
     )
     with ExitStack() as stack:
-        consumers = ()
+        consumers = open_store(stack, replay, db, workspace_id) if db else ()
         progress = show_progress(stack, replay.size)
         done = replay.run(consumers, progress)
     if as_json:

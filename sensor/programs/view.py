@@ -269,6 +269,7 @@ def health_facts(document: dict[str, Any], figures: Figures) -> list[tuple[str, 
     if health.quality != "ok":
         gaps = f"{percent(health.ack_gap_ratio)} of ACKs are for octets not captured"
         facts.append(("Quality", f"{health.quality}: {gaps}"))
-    for name, n in sorted(document["capture"]["anomalies"].items(), key=by_number):
+    counted = {**document["capture"]["anomalies"], **document["capture"]["health"]["let_go"]}
+    for name, n in sorted(counted.items(), key=by_number):
         facts.append((name.replace("_", " "), f"{n:,}"))
     return facts

@@ -20,7 +20,7 @@ class Counted:
     """The engine's cumulative answers."""
 
     def counters(self) -> dict[str, int]:
-        return {"frames": 9, "ipv4": 7, "ipv6": 1, "tcp": 5, "udp": 3, "arp": 1, "vlan": 0}
+        return {"frames": 9, "ipv4": 7, "ipv6": 1, "tcp": 5, "udp": 3, "arp": 1, "flows_evicted": 4}
 
     def states(self) -> dict[str, int]:
         return {"SF": 2, "REJ": 1}

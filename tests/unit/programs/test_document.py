@@ -11,7 +11,7 @@ KEYS = {
     "schema": None,
     "capture": {
         "files", "packets", "bytes", "captured_bytes", "first_packet", "last_packet", "duration_s",
-        "anomalies", "damaged", "local", "local_source",
+        "anomalies", "damaged", "local", "local_source", "health",
     },
     "packets": {"ipv4", "ipv6", "tcp", "udp", "icmp", "arp", "other"},
     "connections": {"tcp", "udp", "icmp", "states"},
@@ -76,6 +76,9 @@ def test_values_by_hand() -> None:
     assert capture["first_packet"] == "2023-11-14T22:13:20.123456789Z"
     assert capture["duration_s"] == 10.0
     assert capture["local"] == ["10.0.0.0/8"]
+    assert capture["health"] == {
+        "quality": "degraded", "ack_gap_ratio": 0.05, "let_go": {"flows_evicted": 4},
+    }  # fmt: skip
     assert document["packets"]["other"] == 0
     assert document["connections"]["states"] == {"REJ": 1, "SF": 2}
     assert document["tcp"]["lost_segments"] == 5
