@@ -218,7 +218,7 @@ def tls_line(tls: dict[str, Any]) -> str:
     line = listed((tls["client_hellos"], "client hello"), (tls["fatal_alerts"], "fatal alert"))
     names = tls["server_names"]
     if names:
-        more = f" and {count(len(names) - NAMES, 'more')}" if len(names) > NAMES else ""
+        more = f" and {len(names) - NAMES:,} more" if len(names) > NAMES else ""
         return f"{line or 'QUIC only'}, to {', '.join(names[:NAMES])}".replace("  ", " ") + more
     return line
 
@@ -268,7 +268,7 @@ def health_facts(document: dict[str, Any], figures: Figures) -> list[tuple[str, 
     health = figures.health
     if health.quality != "ok":
         gaps = f"{percent(health.ack_gap_ratio)} of ACKs are for octets not captured"
-        facts.append(("Quality", f"{health.quality}: {gaps}"))
+        facts.append(("Quality", f"{health.quality} at its worst: {gaps}"))
     counted = {**document["capture"]["anomalies"], **document["capture"]["health"]["let_go"]}
     for name, n in sorted(counted.items(), key=by_number):
         facts.append((name.replace("_", " "), f"{n:,}"))

@@ -55,7 +55,7 @@ def test_says_what_was_found() -> None:
         "192.0.2.9:22/tcp",
         "TCP handshake",
         "truncated tcp",
-        "degraded: 5.00 % of ACKs are for octets not captured",
+        "degraded at its worst: 5.00 % of ACKs are for octets not captured",
         "flows evicted 4",
         "Damaged: tw\\x1bo.pcap:4711",
     ):
