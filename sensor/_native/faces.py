@@ -65,10 +65,19 @@ class Window(TypedDict):
 
 
 class Source(Protocol):
-    """A batch of borrowed packet records (source.pxd)."""
+    """A batch of borrowed packet records (source.pyx)."""
+
+    @property
+    def pending(self) -> int:
+        """Records of the current batch that the engine has not taken yet."""
+        ...
 
     def next_batch(self) -> int:
         """Read the next batch; how many records it has, 0 at the end."""
+        ...
+
+    def batch_totals(self) -> tuple[int, int, int, int]:
+        """Of the batch: octets on the wire, octets captured, earliest and latest time (ns)."""
         ...
 
 

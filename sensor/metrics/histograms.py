@@ -6,9 +6,11 @@ percentiles are only ever read from merged counts, never averaged. The codec is 
 """
 
 import ctypes
+import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
+from hdrh.codec import HdrCookieException, HdrHistogramSettingsException, HdrLengthException
 from hdrh.histogram import HdrHistogram
 from numpy.typing import NDArray
 
@@ -16,6 +18,16 @@ HIGHEST_US = 60_000_000
 COUNTS_LEN = {3: 17408, 2: 2560}  # counts of 1 us .. 60 s by significant digits
 HALF_BITS = {3: 10, 2: 7}  # log2 of half a bucket's slots
 DIGITS = {length: digits for digits, length in COUNTS_LEN.items()}
+
+CODEC_ERRORS = (
+    HdrCookieException,
+    HdrHistogramSettingsException,
+    HdrLengthException,
+    IndexError,
+    TypeError,
+    ValueError,  # base64
+    zlib.error,
+)
 
 Counts = NDArray[np.uint64]
 AnyCounts = NDArray[np.uint32] | NDArray[np.uint64]
@@ -68,8 +80,11 @@ def encode(counts: AnyCounts) -> bytes | None:
 
 
 def decode(blob: bytes) -> Counts:
-    """Counts of a blob made by `encode`; ValueError for another range."""
-    histogram = HdrHistogram.decode(blob)
+    """Counts of a blob made by `encode`; ValueError for anything else."""
+    try:
+        histogram = HdrHistogram.decode(blob)
+    except CODEC_ERRORS as error:
+        raise ValueError(f"not a histogram: {error!r}") from error
     length = COUNTS_LEN.get(histogram.significant_figures)
     if histogram.highest_trackable_value != HIGHEST_US or length != histogram.counts_len:
         raise ValueError("a histogram of another range than 1 us .. 60 s")

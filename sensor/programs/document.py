@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sensor._native.counters import Counter
-from sensor._native.faces import Engine
+from sensor._native.faces import Engine, Source
 from sensor.flow.locality import Local
 from sensor.metrics.connections import ConnectionFigures
 from sensor.metrics.figures import Figures
 from sensor.model.metrics import NetworkMetrics
 from sensor.model.time import rfc3339
-from sensor.programs.inputs import Input
 
 SCHEMA = 1
 L3_L4 = ("ipv4", "ipv6", "tcp", "udp", "icmp", "arp", "other")
@@ -34,16 +33,15 @@ class Capture:
     anomalies: dict[str, int] = field(default_factory=dict)
     damaged: str | None = None
 
-    def add(self, source: Input) -> None:
-        """Count in what one source has read."""
-        self.packets += source.packets
-        self.wire_bytes += source.wire_bytes
-        self.captured_bytes += source.captured_bytes
-        times = [t for t in (self.first_ns, source.first_ns) if t is not None]
-        self.first_ns = min(times, default=None)
-        times = [t for t in (self.last_ns, source.last_ns) if t is not None]
-        self.last_ns = max(times, default=None)
-        self.count_anomalies(source.anomalies())
+    def add_batch(self, source: Source) -> int:
+        """Count in a source's current batch; gives its latest packet time."""
+        wire, captured, first, last = source.batch_totals()
+        self.packets += source.pending
+        self.wire_bytes += wire
+        self.captured_bytes += captured
+        self.first_ns = first if self.first_ns is None else min(self.first_ns, first)
+        self.last_ns = last if self.last_ns is None else max(self.last_ns, last)
+        return last
 
     def count_anomalies(self, named: dict[str, int]) -> None:
         for name, n in named.items():
@@ -98,7 +96,7 @@ def build(
     seen = engine.connections()
     return {
         "schema": SCHEMA,
-        "capture": capture.document(),
+        "capture": {**capture.document(), "health": health(frames, figures)},
         "packets": {name: frames.get(name, 0) for name in L3_L4},
         "connections": {
             **{name: seen.get(name, 0) for name in ("tcp", "udp", "icmp")},
@@ -110,6 +108,26 @@ def build(
         "network_metrics": [m.to_dict() for m in metrics],
         "events": [],
         "performance": performance.document(capture.packets, capture.wire_bytes),
+    }
+
+
+# What the engine had to let go of, by its own counters: figures are of the rest.
+PRESSURE = (
+    "flows_evicted",
+    "flows_refused",
+    "half_open_evicted",
+    "half_open_refused",
+    "apps_refused",
+    "rows_lost",
+)
+
+
+def health(counted: dict[str, int], figures: Figures) -> dict[str, Any]:
+    """Whether the figures can be trusted: the worst window's quality, and why."""
+    return {
+        "quality": figures.health.quality,
+        "ack_gap_ratio": figures.health.ack_gap_ratio,
+        "let_go": {name: counted[name] for name in PRESSURE if counted.get(name)},
     }
 
 

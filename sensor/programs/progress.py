@@ -14,14 +14,12 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from sensor.programs.inputs import total_size
-
 EVERY_S = 0.1  # a batch takes microseconds: not each of them is worth a look
 
 
 @contextmanager
-def bar(inputs: list[str]) -> Iterator[Callable[[int], None]]:
-    """Gives a function that takes the octets read so far; the bar is gone afterwards."""
+def bar(size: int | None) -> Iterator[Callable[[int], None]]:
+    """Gives a function that takes the octets read so far, of `size`; in the end the bar is gone."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -30,7 +28,7 @@ def bar(inputs: list[str]) -> Iterator[Callable[[int], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Reading", total=total_size(inputs))
+        task = progress.add_task("Reading", total=size)
         shown = monotonic()
 
         def update(octets: int) -> None:

@@ -16,7 +16,9 @@ from uuid import UUID
 import click
 
 from sensor._native.engine import Engine
-from sensor.errors import DamagedCapture, SensorError
+from sensor._native.savefile import Savefile
+from sensor.capture.savefile import STDIN, find_savefiles, open_savefile
+from sensor.errors import DamagedCapture, InputError, SensorError, UsageError
 from sensor.flow.locality import LEARN_PACKETS, Local, given, learn
 from sensor.flow.meter import Consumer, Meter, Pace
 from sensor.metrics.figures import Figures
@@ -25,7 +27,6 @@ from sensor.model.address import pack_prefix
 from sensor.model.ids import DEFAULT_WORKSPACE, agent_id, network_id
 from sensor.model.text import printable
 from sensor.programs.document import Capture, Performance, build
-from sensor.programs.inputs import STDIN, Input, expand, open_input
 
 INTERRUPTED = 130
 NETWORK = "replay"  # stands for the interface in network_id: a capture file names none
@@ -34,10 +35,14 @@ Progress = Callable[[int], None]  # octets read so far, over all inputs
 
 
 class Interrupt:
-    """Ctrl-C once asks to stop between two batches, so that nothing is half done; twice stops."""
+    """Ctrl-C stops between two batches, so that nothing is half done; a second one stops at once.
+
+    While `reading`, which may wait for a pipe for ever, it stops at once too: nothing is lost then.
+    """
 
     def __init__(self) -> None:
         self.asked = False
+        self.reading = False
 
     @contextmanager
     def armed(self) -> Iterator[None]:
@@ -48,8 +53,20 @@ class Interrupt:
             signal.signal(signal.SIGINT, before)
 
     def _ask(self, _signal: int, _frame: FrameType | None) -> None:
+        if self.asked or self.reading:
+            self.asked = True
+            raise KeyboardInterrupt
         self.asked = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def read(self, read: Callable[[], int]) -> int:
+        """What `read()` gives; 0 when it was interrupted, or before."""
+        self.reading = True
+        try:
+            return 0 if self.asked else read()
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            self.reading = False
 
 
 @dataclass(slots=True)
@@ -74,9 +91,12 @@ class Replay:
         window_s: int = 60,
         speed: float | None = None,  # None: as fast as possible
     ) -> None:
-        self.inputs = expand(paths)
+        found = find_savefiles(paths, complain_of_skipped)
+        self.inputs = [each.path for each in found]
+        sizes = [each.size for each in found]
+        self.size = None if None in sizes else sum(size for size in sizes if size is not None)
         self.agent_id = agent_id(agent)
-        self._looked_at: dict[str, Input] = {}  # standard input cannot be opened twice
+        self._looked_at: dict[str, Savefile] = {}  # standard input cannot be opened twice
         local = learn_local(self.inputs, self._looked_at) if local is None else local
         home = region_of(local.prefixes[0][0]) if local.known else None
         self.network_id = network_id(NETWORK, local.texts())
@@ -91,18 +111,20 @@ class Replay:
     ) -> Replayed:
         """Reads everything; what came before damage or Ctrl-C is kept and reported."""
         meter = Meter(self.engine, (self.figures, *consumers))
-        status = 0
         interrupt = Interrupt()
+        status = 0
         with interrupt.armed():
             for name in self.inputs:
                 if interrupt.asked:
                     break
                 try:
-                    self._read(name, meter, lambda: interrupt.asked, progress)
-                except DamagedCapture as error:
+                    self._read(name, meter, interrupt, progress)
+                except InputError as error:
+                    if len(self.inputs) == 1 and not isinstance(error, DamagedCapture):
+                        raise
                     complain(error)
                     self.capture.damaged = self.capture.damaged or str(error)
-                    status = error.exit_code
+                    status = status or error.exit_code
         meter.finish()
         self.capture.count_anomalies(self.engine.anomalies())
         metrics = self.figures.metrics(
@@ -117,24 +139,25 @@ class Replay:
         )
 
     def _read(
-        self, name: str, meter: Meter, stop: Callable[[], bool], progress: Progress | None
+        self, name: str, meter: Meter, interrupt: Interrupt, progress: Progress | None
     ) -> None:
-        source = self._looked_at.pop(name, None) or open_input(name)
+        source = self._looked_at.pop(name, None) or open_savefile(name)
         before = self._octets
         with closing(source):
             try:
-                while source.pending or (not stop() and meter.read(source)):
-                    if self.pace is not None and source.last_ns is not None:
-                        self.pace.wait(source.last_ns, stop)
+                while source.pending or interrupt.read(lambda: meter.read(source)):
+                    latest_ns = self.capture.add_batch(source)
+                    if self.pace is not None:
+                        self.pace.wait(latest_ns, lambda: interrupt.asked)
                     meter.feed(source)
                     if progress is not None:
-                        progress(before + source.offset)
+                        progress(before + source.input_position)
             finally:
-                self._octets = before + source.offset
-                self.capture.add(source)
+                self._octets = before + source.input_position
+                self.capture.count_anomalies(source.anomalies)
 
 
-def learn_local(inputs: list[str], looked_at: dict[str, Input]) -> Local:
+def learn_local(inputs: list[str], looked_at: dict[str, Savefile]) -> Local:
     """Looks at the first packets, over as many inputs as that takes.
 
     Of standard input one batch is looked at; it is left in `looked_at`, to be fed first.
@@ -143,7 +166,10 @@ def learn_local(inputs: list[str], looked_at: dict[str, Input]) -> Local:
     seen: Counter[bytes] = Counter()
     left = LEARN_PACKETS
     for name in inputs:
-        source = open_input(name)
+        try:
+            source = open_savefile(name)
+        except InputError:
+            continue  # said when it is read for its own sake
         if name == STDIN:
             looked_at[name] = source
         try:
@@ -151,7 +177,7 @@ def learn_local(inputs: list[str], looked_at: dict[str, Input]) -> Local:
                 seen.update(dict(looker.top_addresses(source)))
                 left = 0 if name == STDIN else left - n
         except DamagedCapture:
-            pass  # said when it is read for its own sake
+            pass  # likewise
         finally:
             if name != STDIN:
                 source.close()
@@ -165,17 +191,29 @@ def complain(error: SensorError) -> None:
     click.echo(f"sensor: {printable(str(error), 1000)}", err=True)
 
 
+def complain_of_skipped(path: str, reason: str) -> None:
+    """A file of a folder that is not read."""
+    click.echo(f"sensor: {printable(path, 1000)}: skipped: {reason}", err=True)
+
+
 def peak_rss_bytes() -> int:
     """Largest resident set of this process so far (getrusage: KiB on Linux, octets on macOS)."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def show_progress(stack: ExitStack, inputs: list[str]) -> Progress | None:
+def open_store(
+    stack: ExitStack, replay: Replay, path: str, workspace_id: str
+) -> tuple[Consumer, ...]:
+    """The store as a consumer, closed with `stack`."""
+    raise UsageError(f"--db {path}: this build has no store yet")
+
+
+def show_progress(stack: ExitStack, size: int | None) -> Progress | None:
     """A bar on standard error, where that is a terminal."""
     if not sys.stderr.isatty():
         return None
-    bar: Progress = stack.enter_context(import_module("sensor.programs.progress").bar(inputs))
+    bar: Progress = stack.enter_context(import_module("sensor.programs.progress").bar(size))
     return bar
 
 
@@ -258,7 +296,7 @@ def command(
     )
     with ExitStack() as stack:
         consumers = open_store(stack, replay, db, workspace_id) if db else ()
-        progress = show_progress(stack, replay.inputs)
+        progress = show_progress(stack, replay.size)
         done = replay.run(consumers, progress)
     if as_json:
         click.echo(json.dumps(done.document, indent=2, allow_nan=False))

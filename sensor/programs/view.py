@@ -91,7 +91,7 @@ class Report:
 
 def of_replay(document: dict[str, Any], capture: Capture, figures: Figures) -> Report:
     """The report of one replay; `document` is what --json would have printed."""
-    endpoints, performance = figures.endpoints, document["performance"]
+    endpoints = figures.endpoints
     shares = figures.protocols.shares()
     octets = figures.protocols.octets()
     return Report(
@@ -112,12 +112,17 @@ def of_replay(document: dict[str, Any], capture: Capture, figures: Figures) -> R
         failures=[failure_line(e) for e in endpoints.failing(ROWS)],
         health=health_facts(document, figures),
         damaged=capture.damaged,
-        footer=(
-            f"Read in {performance['seconds']:.2f} s: "
-            f"{performance['packets_per_second'] / 1e6:.2f} million packets/s, "
-            f"{performance['gigabits_per_second']:.2f} Gbit/s, "
-            f"{size(performance['peak_rss_bytes'])} of memory"
-        ),
+        footer=speed_line(document["performance"]),
+    )
+
+
+def speed_line(performance: dict[str, float]) -> str:
+    pace = performance["packets_per_second"]
+    packets = f"{pace / 1e6:.2f} million packets/s" if pace >= 1e6 else f"{pace:,.0f} packets/s"
+    return (
+        f"Read in {duration(performance['seconds'])}: {packets}, "
+        f"{mbits(performance['gigabits_per_second'] * 1000)}, "
+        f"{size(performance['peak_rss_bytes'])} of memory"
     )
 
 
@@ -134,9 +139,7 @@ def capture_facts(document: dict[str, Any], capture: Capture) -> list[tuple[str,
     facts = [("Packets", f"{capture.packets:,}, {size(wire)} on the wire{cut}")]
     first, last = document["capture"]["first_packet"], document["capture"]["last_packet"]
     if first is not None and last is not None:
-        until = last[11:19] if last[:10] == first[:10] else last[:19].replace("T", " ")
-        span = f"{first[:19].replace('T', ' ')} to {until} UTC"
-        facts.append(("Time", f"{span}, {duration(capture.duration_ns / 1e9)}"))
+        facts.append(("Time", f"{period_fact(first, last)}, {duration(capture.duration_ns / 1e9)}"))
     local = capture.local
     if not local.known:
         facts.append(("Local side", "unknown, so no direction: give --local CIDR"))
@@ -146,6 +149,12 @@ def capture_facts(document: dict[str, Any], capture: Capture) -> list[tuple[str,
         prefixes = ", ".join(p.removesuffix("/32").removesuffix("/128") for p in local.texts())
         facts.append(("Local side", f"{prefixes} ({LOCAL_SOURCES[local.source]})"))
     return facts
+
+
+def period_fact(first: str, last: str) -> str:
+    """Two RFC 3339 times to the second, the day only once when it is the same."""
+    until = last[11:19] if last[:10] == first[:10] else last[:19].replace("T", " ")
+    return f"{first[:19].replace('T', ' ')} to {until} UTC"
 
 
 def traffic_facts(document: dict[str, Any]) -> list[tuple[str, str]]:
@@ -209,7 +218,7 @@ def tls_line(tls: dict[str, Any]) -> str:
     line = listed((tls["client_hellos"], "client hello"), (tls["fatal_alerts"], "fatal alert"))
     names = tls["server_names"]
     if names:
-        more = f" and {count(len(names) - NAMES, 'more')}" if len(names) > NAMES else ""
+        more = f" and {len(names) - NAMES:,} more" if len(names) > NAMES else ""
         return f"{line or 'QUIC only'}, to {', '.join(names[:NAMES])}".replace("  ", " ") + more
     return line
 
@@ -259,7 +268,8 @@ def health_facts(document: dict[str, Any], figures: Figures) -> list[tuple[str, 
     health = figures.health
     if health.quality != "ok":
         gaps = f"{percent(health.ack_gap_ratio)} of ACKs are for octets not captured"
-        facts.append(("Quality", f"{health.quality}: {gaps}"))
-    for name, n in sorted(document["capture"]["anomalies"].items(), key=by_number):
+        facts.append(("Quality", f"{health.quality} at its worst: {gaps}"))
+    counted = {**document["capture"]["anomalies"], **document["capture"]["health"]["let_go"]}
+    for name, n in sorted(counted.items(), key=by_number):
         facts.append((name.replace("_", " "), f"{n:,}"))
     return facts

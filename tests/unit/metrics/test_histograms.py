@@ -64,6 +64,20 @@ def test_nothing_recorded_has_no_blob_and_no_percentiles() -> None:
     assert percentiles(empty, (50, 99)) == [None, None]
 
 
+@pytest.mark.parametrize("blob", [b"", b"nonsense", b"HISTF", b"AAAAAAAAAAAAAAAA", b"\x00\xff"])
+def test_what_is_no_histogram_is_refused(blob: bytes) -> None:
+    with pytest.raises(ValueError, match="not a histogram"):
+        decode(blob)
+
+
+def test_every_cut_is_refused() -> None:
+    blob = encode(counted(samples(1, 50), 2))
+    assert blob is not None
+    for cut in range(len(blob)):
+        with pytest.raises(ValueError, match="not a histogram"):
+            decode(blob[:cut])
+
+
 def test_another_range_is_refused() -> None:
     other = HdrHistogram(1, 3_600_000_000, 3)
     other.record_value(5)
