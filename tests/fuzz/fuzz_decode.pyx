@@ -1,5 +1,5 @@
-# Invariant: any octets are a sequence of frames that ends, each with one outcome, nothing read beyond
-# the frame; the payload handed on lies inside it.
+# Invariant: any octets are a sequence of frames that ends, each with one outcome; nothing is read
+# beyond the frame, and the payload handed on lies inside it.
 #
 # Input: records of link (2, big-endian), octets cut off by the snaplen (1), delay in units of 50 ms
 # (1), frame length (2), frame.

@@ -25,7 +25,6 @@ from scapy.layers.l2 import ARP, GRE, LLC, SNAP, STP, CookedLinux, Dot1AD, Dot1Q
 from scapy.layers.ppp import PPP, PPPoE
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet, Raw
-
 from sensor._native.doors_decode import Decoding, decode_frame
 
 ETHERNET = 1
@@ -114,7 +113,8 @@ def test_bad_tcp_options_are_noted_and_end(options: bytes) -> None:
 
 def test_both_directions_share_a_key_and_differ_in_dir() -> None:
     there = decoded(ether() / IP4 / UDP(sport=5353, dport=53) / b"q")
-    back = decoded(ether() / IP(src="198.51.100.7", dst="192.0.2.1") / UDP(sport=53, dport=5353) / b"a")
+    answer = IP(src="198.51.100.7", dst="192.0.2.1") / UDP(sport=53, dport=5353)
+    back = decoded(ether() / answer / b"a")
     assert there["key"] == back["key"] == key_of("192.0.2.1", 5353, "198.51.100.7", 53, 17)[0]
     assert there["hash"] == back["hash"]
     assert {there["dir"], back["dir"]} == {0, 1}
@@ -122,9 +122,8 @@ def test_both_directions_share_a_key_and_differ_in_dir() -> None:
 
 def test_hash_is_keyed() -> None:
     frame = wire(ether() / IP4 / SEGMENT)
-    hashes = {Decoding(secret=[random.Random(n).getrandbits(64) for _ in range(5)])
-              .frame(ETHERNET, frame)["hash"] for n in range(20)}
-    assert len(hashes) == 20
+    draws = [[0x9E3779B97F4A7C15 * (5 * n + i + 1) % 2**64 for i in range(5)] for n in range(20)]
+    assert len({Decoding(secret=draw).frame(ETHERNET, frame)["hash"] for draw in draws}) == 20
 
 
 def test_ethernet_padding_is_no_payload_and_udp_length_rules() -> None:
@@ -197,9 +196,18 @@ def test_icmp_error_with_a_bad_quote_is_noted() -> None:
     assert out["anomalies"] == {"icmp_quote_bad": 1}
 
 
+def test_a_quote_without_ports_is_no_fault() -> None:
+    for quoted in (IP(src="192.0.2.1", dst="192.0.2.2", proto=50),
+                   IP(src="192.0.2.1", dst="192.0.2.2", proto=17, frag=3)):
+        out = decoded(ether() / IP4 / ICMP(type=3) / Raw(wire(quoted) + b"8octets!"))
+        assert (out["result"], out["anomalies"]) == ("ok", {})
+        assert not out["flags"] & QUOTE
+
+
 def test_quoted_transport_is_not_counted() -> None:
     d = Decoding()
-    d.frame(ETHERNET, wire(ether() / IP4 / ICMP(type=11) / IPerror(src="192.0.2.1", dst="192.0.2.2") / TCPerror()))
+    quoted = IPerror(src="192.0.2.1", dst="192.0.2.2") / TCPerror()
+    d.frame(ETHERNET, wire(ether() / IP4 / ICMP(type=11) / quoted))
     assert d.counts == {"frames": 1, "ipv4": 1, "icmp": 1}
 
 
@@ -317,7 +325,8 @@ def test_ipv6_extension_headers_and_hop_limit() -> None:
 
 def chain_of(n: int) -> bytes:
     headers = (b"\x3c" + b"\0" * 7) * (n - 1) + b"\x06" + b"\0" * 7 if n else b""
-    return wire(IPv6(src="2001:db8::1", dst="2001:db8::2", nh=60 if n else 6, plen=8 * n + 25) / Raw(headers + wire(SEGMENT)))
+    head = IPv6(src="2001:db8::1", dst="2001:db8::2", nh=60 if n else 6)
+    return wire(head / Raw(headers + wire(SEGMENT)))
 
 
 @pytest.mark.parametrize(("headers", "result"), [
@@ -336,6 +345,9 @@ def test_lengths_left_to_the_offload_come_from_the_wire() -> None:
     packet = wire(IPv6(src="2001:db8::1", dst="2001:db8::2", nh=0, plen=0)) + jumbo
     out = decoded(packet, RAW_IP, wire_len=40 + 8 + 20 + 100000)
     assert (out["key"], out["payload_len"]) == (FLOW6[0], 100000)
+    out = decoded(packet, RAW_IP)
+    assert (out["payload_len"], out["anomalies"]) == (
+        0, {"ip_length_past_frame": 1, "ipv6_jumbogram": 1})
 
 
 def test_gso_is_flagged_and_no_fault() -> None:
@@ -412,6 +424,15 @@ def test_ipv6_fragments_and_atomic_fragments() -> None:
         FLOW6[0], b"more", V6 | FRAGMENT | LATER)
     atomic = decoded(ether() / IP6 / IPv6ExtHdrFragment(id=6) / SEGMENT)
     assert (atomic["key"], atomic["flags"]) == (FLOW6[0], V6)
+
+
+def test_ipv6_fragments_with_headers_behind_the_fragment_header() -> None:
+    d = Decoding()
+    first = (ether() / IP6 / IPv6ExtHdrFragment(id=5, m=1, nh=60) / IPv6ExtHdrDestOpt(nh=6)
+             / Raw(wire(SEGMENT) + b"zzzzzzz"))
+    later = ether() / IP6 / IPv6ExtHdrFragment(id=5, offset=5, nh=60) / b"more"
+    assert d.frame(ETHERNET, wire(first))["key"] == FLOW6[0]
+    assert d.frame(ETHERNET, wire(later))["key"] == FLOW6[0]
 
 
 def test_fragment_of_a_tunnel_belongs_to_the_inner_flow() -> None:
@@ -519,8 +540,8 @@ def test_tunnels_nest_to_eight_and_not_further() -> None:
 
 @pytest.mark.parametrize("port", [1701, 2152, 3544, 4789, 5247, 6081, 8472])
 def test_a_port_alone_is_no_tunnel(port: int) -> None:
-    rng = random.Random(port)
-    for size in range(0, 200):
+    rng = random.Random(port)  # noqa: S311 - seeded noise, no secret
+    for size in range(200):
         payload = rng.randbytes(size)
         sport, dport = (port, 1024) if size & 1 else (1024, port)
         out = decoded(ether() / IP4 / UDP(sport=sport, dport=dport) / Raw(payload))

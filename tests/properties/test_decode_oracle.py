@@ -1,4 +1,4 @@
-"""Random frames against scapy (who builds them) and dpkt (who reads them), whole, cut and damaged."""
+"""Random frames against scapy (builds them) and dpkt (reads them), whole, cut and damaged."""
 
 import socket
 from collections.abc import Callable
@@ -22,7 +22,6 @@ from scapy.layers.l2 import GRE, CookedLinux, Dot1AD, Dot1Q, Ether
 from scapy.layers.ppp import PPP, PPPoE
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet, Raw
-
 from sensor._native.doors_decode import Decoding
 
 MORE = settings(max_examples=120, deadline=None, derandomize=True,
@@ -95,9 +94,10 @@ def packets(draw: Callable) -> tuple[Packet, dict]:
     return head / inner, want
 
 
-def carrier(draw: Callable, proto: Packet, v6: bool) -> Packet:
-    outer = IPv6(src=draw(ipv6), dst=draw(ipv6)) if v6 else IP(src=draw(ipv4), dst=draw(ipv4))
-    return outer / proto
+def outer(draw: Callable) -> Packet:
+    if draw(st.booleans()):
+        return IPv6(src=draw(ipv6), dst=draw(ipv6))
+    return IP(src=draw(ipv4), dst=draw(ipv4))
 
 
 @st.composite
@@ -105,23 +105,21 @@ def tunnelled(draw: Callable) -> tuple[Packet, dict]:
     packet, want = draw(packets())
     for kind in draw(st.lists(st.sampled_from(["ip", "gre", "teb", "vxlan", "geneve", "gtp"]),
                               max_size=3)):
-        v6 = draw(st.booleans())
         if kind == "ip":
-            outer = IPv6(src=draw(ipv6), dst=draw(ipv6)) if v6 else IP(src=draw(ipv4), dst=draw(ipv4))
-            packet = outer / packet
+            packet = outer(draw) / packet
         elif kind == "gre":
-            packet = carrier(draw, GRE(key_present=draw(st.integers(0, 1))), v6) / packet
+            packet = outer(draw) / GRE(key_present=draw(st.integers(0, 1))) / packet
         elif kind == "teb":
-            packet = carrier(draw, GRE(proto=0x6558), v6) / ethernet() / packet
+            packet = outer(draw) / GRE(proto=0x6558) / ethernet() / packet
         elif kind == "vxlan":
             front = UDP(sport=draw(port), dport=4789) / VXLAN(flags=8, vni=draw(st.integers(0, 99)))
-            packet = carrier(draw, front, v6) / ethernet() / packet
+            packet = outer(draw) / front / ethernet() / packet
         elif kind == "geneve":
             front = UDP(sport=draw(port), dport=6081) / GENEVE(proto=0x6558)
-            packet = carrier(draw, front, v6) / ethernet() / packet
+            packet = outer(draw) / front / ethernet() / packet
         else:
             front = UDP(sport=2152, dport=2152) / GTP_U_Header(gtp_type=255, teid=draw(long))
-            packet = carrier(draw, front, v6) / packet
+            packet = outer(draw) / front / packet
         want["depth"] += 1
     return packet, want
 

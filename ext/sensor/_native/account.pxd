@@ -251,6 +251,17 @@ cdef inline void count_stray(Core* c, uint32_t octets, uint8_t leaf) noexcept no
     c.now.leaf_packets[leaf] += 1
 
 
+cdef inline void sink_flush_totals(Core* c) noexcept nogil:
+    # The same for what belongs to no connection any more (questions never answered).
+    cdef AppSink* s = &c.sink
+    cdef int i
+    while s.touched:
+        i = __builtin_ctzll(s.touched)
+        c.now.totals[i] += s.n[i]
+        s.n[i] = 0
+        s.touched &= s.touched - 1
+
+
 cdef inline void sink_flush(Core* c, Flow* f) noexcept nogil:
     # What a recogniser said during one call goes to the totals and the flow's endpoint.
     cdef AppSink* s = &c.sink

@@ -1,4 +1,5 @@
-# What the decoder counts: the one list of named anomalies, and the protocols. Users see the lower-case name without A_.
+# What the decoder counts: the one list of named anomalies, and the protocols.
+# Users see the lower-case name without A_ or DC_.
 #
 # Three classes, kept apart by prefix, each frame in at most one of them:
 #   A_TRUNCATED_*    the capture ends before the header does (snaplen): DECODE_TRUNCATED
@@ -28,14 +29,14 @@ cpdef enum Anomaly:
     A_UNSUPPORTED_LINK           # known link type, a variant of it that we do not decode
     A_UNSUPPORTED_ETHERTYPE
     A_UNSUPPORTED_IP_PROTOCOL
-    A_UNSUPPORTED_TUNNEL         # GRE or PPP with something else inside, source routing, compression
+    A_UNSUPPORTED_TUNNEL         # GRE or PPP with something else inside, or source routing
     A_UNSUPPORTED_IPV6_EXTENSIONS_TOO_MANY
     A_UNSUPPORTED_TUNNEL_TOO_DEEP
     A_UNSUPPORTED_HEADERS_TOO_MANY   # stacked VLAN tags, MPLS labels, ... beyond any sane frame
     A_SNAPLEN_CUT                # payload cut by the snaplen; the headers are whole
     A_SNAPLEN_CUT_TCP_OPTIONS    # so are the TCP options: MSS, scale and timestamp are unknown
     A_GSO                        # super-segment made by offload
-    A_IP_LENGTH_PAST_FRAME       # the IP length claims more than was on the wire
+    A_IP_LENGTH_PAST_FRAME       # it claims more than was on the wire; kept, as tools cut frames
     A_IP_LENGTH_ZERO             # total length 0 (segmentation offload): taken from the wire
     A_IPV6_JUMBOGRAM
     A_UDP_LENGTH_PAST_IP         # the UDP length claims more than the IP packet has

@@ -41,7 +41,7 @@ cdef inline uint8_t stream_probe(const uint8_t* p, uint32_t n, bint from_orig, u
         return APP_HTTP
     if http2_probe(p, n, from_orig) != APP_NO:
         return APP_HTTP2
-    if port == 53 and dns_tcp_probe(p, n, from_orig) != APP_NO:
+    if dns_tcp_probe(p, n, from_orig) == APP_YES or (port == 53 and dns_tcp_probe(p, n, from_orig) != APP_NO):
         return APP_DNS
     return APP_UNKNOWN
 
@@ -76,7 +76,7 @@ cdef inline void stream_gap(Core* c, Flow* f, App* a, bint from_orig, uint64_t n
     elif f.app_proto == APP_WEBSOCKET:
         ws_gap(&a.u.websocket, &c.sink, from_orig, n)
     elif f.app_proto == APP_DNS:
-        dns_tcp_gap(&a.u.dns, &c.sink, from_orig, n)
+        dns_tcp_gap(&a.u.dns, c.dns, c.names, &c.sink, f.hash, from_orig, n)
 
 
 cdef inline void name_take(Core* c, Flow* f, App* a) noexcept nogil:
@@ -108,7 +108,7 @@ cdef inline void app_gap(Core* c, Flow* f, uint8_t side, uint32_t n) noexcept no
 
 
 cdef inline void stream_begin(Core* c, Flow* f, bint from_orig, const uint8_t* p, uint32_t n) noexcept nogil:
-    # Which protocol?  Sets app_proto once decided; `dup`-free count of tries in Flow.settled.
+    # Which protocol?  Sets app_proto once decided.
     cdef uint8_t proto = stream_probe(p, n, from_orig, responder_port(f))
     if proto != APP_UNKNOWN:
         if app_acquire(c, f):
@@ -116,7 +116,7 @@ cdef inline void stream_begin(Core* c, Flow* f, bint from_orig, const uint8_t* p
         else:
             f.app_proto = APP_OTHER
         return
-    proto = banner_tcp(p, n, from_orig, responder_port(f))
+    proto = <uint8_t> banner_tcp(p, n, from_orig, responder_port(f))
     if proto != APP_UNKNOWN:
         f.app_proto = proto
         return
@@ -192,6 +192,8 @@ cdef inline bint datagram_begin(Core* c, Flow* f, bint from_orig, const Packet* 
 
 cdef inline void app_datagram(Core* c, Flow* f, uint8_t side, const Packet* p) noexcept nogil:
     cdef bint from_orig = side == 0
+    cdef uint16_t port = <uint16_t> (f.key[4] >> 48)
+    cdef uint16_t other = <uint16_t> (f.key[4] >> 32)
     cdef uint8_t proto
     c.sink.ts_ns = p.ts_ns
     if p.captured == 0 or f.app_proto == APP_OTHER:
@@ -201,11 +203,12 @@ cdef inline void app_datagram(Core* c, Flow* f, uint8_t side, const Packet* p) n
     elif f.app_proto == APP_RTP:
         rtp_datagram(&c.apps[f.app].u.rtp, &c.sink, from_orig, p.payload, p.captured)
     elif f.app_proto == APP_UNKNOWN or f.app_proto == APP_DNS or f.app_proto == APP_MDNS or f.app_proto == APP_LLMNR:
-        proto = dns_datagram(c.dns, c.names, &c.sink, f.hash, f.key, from_orig, p)
+        proto = <uint8_t> dns_datagram(c.dns, c.names, &c.sink, f.hash, from_orig, port, other, p.payload,
+                                       p.captured, p.payload_len)
         if proto != APP_UNKNOWN:
             f.app_proto = proto
         elif f.app_proto == APP_UNKNOWN:
-            proto = banner_udp(p.payload, p.captured, from_orig, responder_port(f))
+            proto = <uint8_t> banner_udp(p.payload, p.captured, from_orig, port, other)
             if proto != APP_UNKNOWN:
                 f.app_proto = proto
             else:

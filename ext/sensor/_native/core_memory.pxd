@@ -88,6 +88,9 @@ cdef inline Core* core_new(uint32_t flows, uint32_t half_open, const uint8_t* se
         core_free(c)
         return NULL
     decoder_init(c.decoder, c.secret)
+    memcpy(c.dns.secret, c.secret, 16)
+    memcpy(c.names.secret, &c.secret[1], 16)
+    memcpy(c.echoes.secret, &c.secret[2], 16)
     memset(c.wheel.head, 0xff, sizeof(c.wheel.head))   # NIL
     c.epoch = 1
     window_clear(c.windows[0], 1)

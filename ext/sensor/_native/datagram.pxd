@@ -77,8 +77,10 @@ cdef inline void datagram_packet(Core* c, const Packet* p) noexcept nogil:
     c.sink.ts_ns = p.ts_ns
     if p.flags & PKT_QUOTE:
         quoted_attempt(c, p)
-    else:
-        echo_message(c.echoes, &c.sink, f.hash, p.icmp_type, p.payload, p.captured, p.ts_ns)
+    elif p.icmp_type == 8 or p.icmp_type == 128:
+        echo_message(c.echoes, &c.sink, f.hash, side == 0, False, <uint16_t> (p.seq >> 16), <uint16_t> p.seq)
+    elif p.icmp_type == 0 or p.icmp_type == 129:
+        echo_message(c.echoes, &c.sink, f.hash, side == 0, True, <uint16_t> (p.seq >> 16), <uint16_t> p.seq)
     if f.endpoint == 0:
         settle_endpoint(c, f)
     if c.sink.touched:

@@ -14,15 +14,16 @@ from sensor._native.decode_state cimport (
     AT_MPLS, AT_PLAIN_UDP, AT_PPP, AT_PPPOE, AT_PROTOCOL, AT_SNAP, count_outer, Decoder, ends,
     enter_tunnel, Layer, note, SENSOR_LIKELY, SENSOR_RARE, STEPS_MAX, unsupported, Walk,
 )
+from sensor._native.ethernet cimport (
+    chdlc_step, ethernet_step, ethertype_step, llc_step, mpls_step, ppp_step, pppoe_step,
+    snap_step,
+)
 from sensor._native.flow_key cimport mapped_ipv4
 from sensor._native.icmp cimport icmp_decode
 from sensor._native.ip cimport (
     ECN_CE, fragment_remember, ip_step, IPV4_HEADER, ipv4_step, IPV6_HEADER, ipv6_step,
 )
-from sensor._native.link cimport (
-    chdlc_step, ethernet_step, ethertype_step, LINK_ETHERNET, link_step, llc_step, mpls_step,
-    ppp_step, pppoe_step, snap_step, wifi_step,
-)
+from sensor._native.link cimport LINK_ETHERNET, link_step, wifi_step
 from sensor._native.packet cimport (
     DECODE_NO_FLOW, DECODE_OK, DecodeResult, Packet, PKT_ECN_CE, PKT_GSO, PKT_LATER_FRAGMENT,
     PKT_TUNNELLED, PKT_V6,
@@ -32,8 +33,9 @@ from sensor._native.span cimport (
     Span, span_be16, span_be32, span_be64, span_from, span_has, span_of, span_u8,
 )
 from sensor._native.tcp cimport tcp_decode
-from sensor._native.tunnel cimport ah_step, gre_step, tunnel_port, udp_tunnel_step
+from sensor._native.tunnel cimport ah_step, gre_step
 from sensor._native.udp cimport udp_decode
+from sensor._native.udp_tunnel cimport tunnel_port, udp_tunnel_step
 
 cdef enum:
     GSO_FROM = 1600              # longer frames than Ethernet with tags are offload's (or jumbo)
@@ -87,7 +89,6 @@ cdef inline DecodeResult decode_walk(Decoder* d, const RawPacket* raw, Packet* o
     w.s = span_of(raw.data, raw.caplen)
     w.wire = raw.len if raw.len >= raw.caplen else raw.caplen
     w.type = raw.link
-    out.tcp_flags = 0
     while at != AT_END:
         if steps == 0:
             at = unsupported(d, &w, A_UNSUPPORTED_HEADERS_TOO_MANY)

@@ -80,6 +80,11 @@ cdef inline Layer ends(Walk* w, DecodeResult result) noexcept nogil:
     return AT_END
 
 
+cdef inline Layer truncated(Decoder* d, Walk* w, Anomaly a) noexcept nogil:
+    note(d, a)
+    return ends(w, DECODE_TRUNCATED)
+
+
 cdef inline Layer malformed(Decoder* d, Walk* w, Anomaly a) noexcept nogil:
     note(d, a)
     return ends(w, DECODE_MALFORMED)
@@ -90,12 +95,11 @@ cdef inline Layer unsupported(Decoder* d, Walk* w, Anomaly a) noexcept nogil:
     return ends(w, DECODE_UNSUPPORTED)
 
 
-cdef inline Layer short_of(Decoder* d, Walk* w, uint32_t need, Anomaly truncated,
+cdef inline Layer short_of(Decoder* d, Walk* w, uint32_t need, Anomaly cut,
                            Anomaly contradiction) noexcept nogil:
     # Fewer than `need` octets were captured: cut by the snaplen, or never there?
     if w.wire >= need:
-        note(d, truncated)
-        return ends(w, DECODE_TRUNCATED)
+        return truncated(d, w, cut)
     return malformed(d, w, contradiction)
 
 

@@ -5,11 +5,9 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from sensor._native.anomalies cimport A_COUNT, Anomaly, DC_COUNT, DecodeCount
+from sensor._native.anomalies cimport A_COUNT, DC_COUNT
 from sensor._native.decode cimport decode
-from sensor._native.decode_state cimport (
-    Decoder, decoder_init, malformed, UNKNOWN_LINKS, unsupported,
-)
+from sensor._native.decode_state cimport Decoder, decoder_init, UNKNOWN_LINKS
 from sensor._native.packet cimport (
     DECODE_OK, DecodeResult, Packet, PKT_LATER_FRAGMENT, PKT_QUOTE, PKT_TIMESTAMP,
 )
@@ -21,8 +19,6 @@ from sensor._native import anomalies as names
 DOOR_SECRET = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0xD6E8FEB86659FD93,
                0xA0761D6478BD642F)
 RESULTS = ("ok", "no_flow", "truncated", "malformed", "unsupported")
-
-
 
 
 cdef class Decoding:

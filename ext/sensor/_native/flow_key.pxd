@@ -11,24 +11,16 @@ cdef inline uint64_t mapped_ipv4(uint32_t address) noexcept nogil:
 
 cdef inline uint8_t key_set(uint64_t* key, uint64_t s0, uint64_t s1, uint64_t d0, uint64_t d1,
                             uint16_t sport, uint16_t dport, uint8_t proto) noexcept nogil:
-    # Returns 0 when the sender (s, sport) is side A, the smaller one, else 1.
-    cdef bint swap
-    if s0 != d0:
-        swap = s0 > d0
-    elif s1 != d1:
-        swap = s1 > d1
-    else:
-        swap = sport > dport
-    if swap:
-        key[0] = d0
-        key[1] = d1
-        key[2] = s0
-        key[3] = s1
-        key[4] = <uint64_t> dport << 48 | <uint64_t> sport << 32 | proto
-        return 1
-    key[0] = s0
-    key[1] = s1
-    key[2] = d0
-    key[3] = d1
-    key[4] = <uint64_t> sport << 48 | <uint64_t> dport << 32 | proto
-    return 0
+    # Returns 0 when the sender (s, sport) is side A, the smaller one, else 1. Without a branch: the
+    # direction of the next packet is what a branch predictor cannot know.
+    cdef uint64_t swap = (s0 > d0) | ((s0 == d0) & ((s1 > d1) | ((s1 == d1) & (sport > dport))))
+    cdef uint64_t all = 0 - swap
+    cdef uint64_t x0 = (s0 ^ d0) & all
+    cdef uint64_t x1 = (s1 ^ d1) & all
+    cdef uint64_t xp = (sport ^ dport) & all
+    key[0] = s0 ^ x0
+    key[1] = s1 ^ x1
+    key[2] = d0 ^ x0
+    key[3] = d1 ^ x1
+    key[4] = (sport ^ xp) << 48 | (dport ^ xp) << 32 | proto
+    return <uint8_t> swap

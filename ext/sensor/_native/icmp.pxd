@@ -24,6 +24,11 @@ cdef enum:
     QUOTED_TCP = 6
     QUOTED_UDP = 17
 
+cdef enum Quote:
+    QUOTE_NAMED = 0              # quoted_key is set
+    QUOTE_OTHER = 1              # a later fragment, or a protocol without ports: nothing to name
+    QUOTE_BAD = 2                # cannot be read
+
 
 cdef inline uint16_t icmp_answer(uint8_t proto, uint8_t kind, uint8_t code) noexcept nogil:
     # The type that answers `kind` (Zeek's ICMP4/6_counterpart), or `code` for one-way types.
@@ -58,19 +63,21 @@ cdef inline bint icmp_is_error(uint8_t proto, uint8_t kind) noexcept nogil:
     return 1 <= kind <= 4
 
 
-cdef inline bint icmp_quote(Decoder* d, Packet* out, Span q) noexcept nogil:
-    # `q`: the quoted packet, from its IP header. False: cannot be read.
+cdef inline Quote icmp_quote(Decoder* d, Packet* out, Span q) noexcept nogil:
+    # `q`: the quoted packet, from its IP header.
     cdef uint64_t s0 = 0, s1, d0 = 0, d1
     cdef uint8_t proto, kind
     cdef uint16_t sport, dport
     cdef uint32_t head
     cdef Extensions e
     if not span_has(&q, 20):
-        return False
+        return QUOTE_BAD
     if span_u8(&q, 0) >> 4 == 4:
         head = <uint32_t> (span_u8(&q, 0) & 15) * 4
-        if head < 20 or span_be16(&q, 6) & 0x1fff:
-            return False
+        if head < 20:
+            return QUOTE_BAD
+        if span_be16(&q, 6) & 0x1fff:
+            return QUOTE_OTHER
         proto = span_u8(&q, 9)
         s1 = mapped_ipv4(span_be32(&q, 12))
         d1 = mapped_ipv4(span_be32(&q, 16))
@@ -82,15 +89,17 @@ cdef inline bint icmp_quote(Decoder* d, Packet* out, Span q) noexcept nogil:
         proto = span_u8(&q, 6)
         q = span_from(&q, 40)
         e = ipv6_extensions(&q, proto, q.n)
-        if e.status != EXT_OK or e.fragment & 0xfff8:
-            return False
+        if e.status != EXT_OK:
+            return QUOTE_BAD
+        if e.fragment & 0xfff8:
+            return QUOTE_OTHER
         proto = e.next
         head = e.at
     else:
-        return False
+        return QUOTE_BAD
     q = span_from(&q, head)
     if not span_has(&q, 4):
-        return False
+        return QUOTE_BAD
     if proto == QUOTED_TCP or proto == QUOTED_UDP:
         sport = span_be16(&q, 0)
         dport = span_be16(&q, 2)
@@ -99,10 +108,10 @@ cdef inline bint icmp_quote(Decoder* d, Packet* out, Span q) noexcept nogil:
         sport = kind
         dport = icmp_answer(proto, kind, span_u8(&q, 1))
     else:
-        return False
+        return QUOTE_OTHER
     out.quoted_dir = key_set(out.quoted_key, s0, s1, d0, d1, sport, dport, proto)
     out.quoted_hash = key_hash(out.quoted_key, d.secret)
-    return True
+    return QUOTE_NAMED
 
 
 cdef inline DecodeResult icmp_decode(Decoder* d, Packet* out, const Span* s, uint32_t wire,
@@ -110,6 +119,7 @@ cdef inline DecodeResult icmp_decode(Decoder* d, Packet* out, const Span* s, uin
                                      uint64_t d1) noexcept nogil:
     cdef Span rest
     cdef uint8_t kind, code
+    cdef Quote quote
     if not span_has(s, ICMP_HEADER):
         if wire >= ICMP_HEADER:
             note(d, A_TRUNCATED_ICMP)
@@ -119,6 +129,7 @@ cdef inline DecodeResult icmp_decode(Decoder* d, Packet* out, const Span* s, uin
     kind = span_u8(s, 0)
     code = span_u8(s, 1)
     rest = span_from(s, ICMP_HEADER)
+    out.seq = span_be32(s, 4)                  # echo: identifier and sequence number
     out.payload = rest.p
     out.captured = rest.n
     out.payload_len = wire - ICMP_HEADER
@@ -129,9 +140,10 @@ cdef inline DecodeResult icmp_decode(Decoder* d, Packet* out, const Span* s, uin
     out.icmp_type = kind
     out.icmp_code = code
     if icmp_is_error(proto, kind):
-        if icmp_quote(d, out, rest):
+        quote = icmp_quote(d, out, rest)
+        if quote == QUOTE_NAMED:
             out.flags |= PKT_QUOTE
-        elif not out.flags & PKT_CUT:
+        elif quote == QUOTE_BAD and not out.flags & PKT_CUT:
             note(d, A_ICMP_QUOTE_BAD)
     out.dir = key_set(out.key, s0, s1, d0, d1, kind, icmp_answer(proto, kind, code), proto)
     out.hash = key_hash(out.key, d.secret)

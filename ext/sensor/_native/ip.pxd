@@ -1,7 +1,8 @@
 # IPv4 (RFC 791) and IPv6 (RFC 8200) headers, and fragments without reassembly.
 #
 # Invariants: reads only w.s; lengths are those of the IP header, so padding is no payload; a length
-# of 0 (segmentation offload, BIG TCP, jumbogram) is taken from the wire. Checksums are not verified.
+# of 0 (segmentation offload, BIG TCP, jumbogram) is taken from the wire. Checksums are not
+# verified.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
@@ -15,7 +16,7 @@ from sensor._native.anomalies cimport (
 )
 from sensor._native.decode_state cimport (
     AT_IPV4, AT_IPV6, AT_PROTOCOL, count_outer, Decoder, ends, Layer, limit, malformed, note,
-    short_of, skip, unsupported, Walk,
+    short_of, skip, truncated, unsupported, Walk,
 )
 from sensor._native.flow_key cimport mapped_ipv4
 from sensor._native.fragment cimport Fragment, fragment_find, fragment_store
@@ -180,18 +181,19 @@ cdef inline Layer ipv6_step(Decoder* d, Walk* w, Packet* out) noexcept nogil:
     ip_length(d, w, length)
     e = ipv6_extensions(&w.s, next, w.wire)
     if e.status == EXT_TRUNCATED:
-        return short_of(d, w, 0, A_TRUNCATED_IPV6_EXTENSION,
-                        A_MALFORMED_IPV6_EXTENSION)
+        return truncated(d, w, A_TRUNCATED_IPV6_EXTENSION)
     if e.status == EXT_MALFORMED:
         return malformed(d, w, A_MALFORMED_IPV6_EXTENSION)
     if e.status == EXT_TOO_MANY:
         return unsupported(d, w, A_UNSUPPORTED_IPV6_EXTENSIONS_TOO_MANY)
     if e.jumbo:
         note(d, A_IPV6_JUMBOGRAM)
-        if e.jumbo >= e.at:
-            ip_length(d, w, e.jumbo)
+        if e.jumbo > w.wire:          # 4 GiB are easily claimed: believe the wire
+            note(d, A_IP_LENGTH_PAST_FRAME)
+        elif e.jumbo >= e.at:
+            limit(w, e.jumbo)
     skip(w, e.at)
     w.type = e.next
     if e.fragment:
-        return fragment_step(d, w, out, e.fragment_id, e.next, e.fragment & 0xfff8)
+        return fragment_step(d, w, out, e.fragment_id, e.fragment_next, e.fragment & 0xfff8)
     return AT_PROTOCOL

@@ -31,6 +31,7 @@ cdef struct Extensions:
     uint32_t fragment_id
     uint16_t fragment          # offset (octets) | more-fragments bit 0; 0 also for an atomic one
     uint8_t next               # protocol after the chain
+    uint8_t fragment_next      # what the fragment header names: the same in every fragment
     uint8_t status             # ExtensionStatus
 
 
@@ -59,6 +60,7 @@ cdef inline Extensions ipv6_extensions(const Span* s, uint8_t next, uint32_t wir
     e.fragment_id = 0
     e.fragment = 0
     e.next = next
+    e.fragment_next = next
     e.status = EXT_OK
     while (e.next == EXT_HOP_BY_HOP or e.next == EXT_ROUTING or e.next == EXT_DESTINATION
             or e.next == EXT_FRAGMENT or e.next == EXT_AH or e.next == EXT_MOBILITY
@@ -83,6 +85,7 @@ cdef inline Extensions ipv6_extensions(const Span* s, uint8_t next, uint32_t wir
         if e.next == EXT_FRAGMENT:
             e.fragment = span_be16(s, e.at + 2) & 0xfff9
             e.fragment_id = span_be32(s, e.at + 4)
+            e.fragment_next = span_u8(s, e.at)
         elif e.next == EXT_HOP_BY_HOP and e.at == 0:
             e.jumbo = ipv6_jumbo(s, 2, size)
         e.next = span_u8(s, e.at)

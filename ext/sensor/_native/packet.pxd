@@ -48,7 +48,7 @@ cdef struct Packet:
     # ---- second cache line
     uint32_t captured          # payload octets at `payload`
     uint32_t payload_len       # payload octets on the wire, by the IP length
-    uint32_t seq
+    uint32_t seq               # ICMP: the second header word (echo: identifier << 16 | sequence)
     uint32_t ack
     uint32_t ts_val
     uint32_t ts_ecr

@@ -3,7 +3,8 @@
 # do not fit the cache). Time moves between groups only: a group never crosses a 100-ms tick or a
 # window's end, so that what a packet does depends on the packets before it and not on batches.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from sensor._native.account cimport count_stray, second_turn, bin_turn
+from sensor._native.account cimport bin_turn, count_stray, second_turn, sink_flush_totals
+from sensor._native.app_dns cimport dns_flush, dns_sweep
 from sensor._native.attempts cimport attempts_advance, attempts_flush
 from sensor._native.clock cimport NS_PER_SECOND, NS_PER_TICK
 from sensor._native.core cimport (
@@ -79,6 +80,8 @@ cdef inline int advance(Core* c, uint64_t ts) noexcept nogil:
     if rows_full(c):
         return STOP_ROWS
     attempts_advance(c)
+    dns_sweep(c.dns, c.clock_ns, &c.sink)
+    sink_flush_totals(c)
     if ts >= c.window_end_ns:
         return STOP_WINDOW
     c.tick_end_ns = (c.wheel.tick + 1) * NS_PER_TICK
@@ -208,6 +211,8 @@ cdef inline void core_finish(Core* c) noexcept nogil:
     cdef uint32_t i
     if not c.started:
         return
+    dns_flush(c.dns, c.clock_ns, &c.sink)
+    sink_flush_totals(c)
     attempts_flush(c)
     for i in range(c.flow_high):
         if rows_full(c):

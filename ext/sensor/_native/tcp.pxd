@@ -1,4 +1,4 @@
-# TCP header and options (RFC 9293, RFC 7323). Checksums are not verified: offload leaves them blank.
+# TCP header and options (RFC 9293, RFC 7323). Checksums are not verified: offload leaves them open.
 #
 # Invariants: reads only s.p[0..s.n); the option loop consumes >= 1 octet a turn, <= 40 in all.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
@@ -53,7 +53,8 @@ cdef inline void tcp_options(Decoder* d, Packet* out, Span o) noexcept nogil:
 
 
 cdef inline DecodeResult tcp_decode(Decoder* d, Packet* out, const Span* s, uint32_t wire,
-                                    uint64_t s0, uint64_t s1, uint64_t d0, uint64_t d1) noexcept nogil:
+                                    uint64_t s0, uint64_t s1, uint64_t d0,
+                                    uint64_t d1) noexcept nogil:
     # `s`: from the TCP header to the end of the IP packet; `wire`: as long as the IP header says.
     cdef uint32_t head
     cdef Span rest

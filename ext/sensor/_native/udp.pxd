@@ -20,7 +20,8 @@ cdef enum:
 
 
 cdef inline DecodeResult udp_decode(Decoder* d, Packet* out, const Span* s, uint32_t wire,
-                                    uint64_t s0, uint64_t s1, uint64_t d0, uint64_t d1) noexcept nogil:
+                                    uint64_t s0, uint64_t s1, uint64_t d0,
+                                    uint64_t d1) noexcept nogil:
     # `s`: from the UDP header to the end of the IP packet; `wire`: as long as the IP header says.
     cdef uint32_t length
     cdef Span rest

@@ -1,0 +1,86 @@
+"""The typed faces of what the native floor hands to Python: a packet source, the engine, a window.
+
+Nothing here runs: these are the names that the floors above write against.
+"""
+
+from typing import Any, Protocol, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.void]  # of one of the dtypes in sensor._native.dtypes
+
+# What `Engine.feed` wants before it goes on with the same batch (a bit mask; 0: batch used up).
+WINDOW_ENDED = 1
+FLOWS_NEARLY_FULL = 2
+
+# Latency kinds in the order of LatencyKind (sink.pxd), by their names in the JSON document.
+KINDS = (
+    "tcp_handshake",
+    "tcp_handshake_responder",
+    "tcp_handshake_originator",
+    "tcp_rtt",
+    "tcp_ack",
+    "tls_handshake",
+    "http_response",
+    "dns_response",
+    "icmp_echo",
+    "quic_handshake",
+)
+
+# The protocol partition in the order of Leaf (flow.pxd).
+LEAVES = (
+    "http",
+    "https",
+    "websocket",
+    "grpc",
+    "quic",
+    "dns",
+    "other_tcp",
+    "other_udp",
+    "icmp",
+    "other",
+)
+
+
+class Window(TypedDict):
+    """What one window accumulated; `start_ns <= packet time < end_ns`."""
+
+    start_ns: int
+    end_ns: int
+    endpoints: Rows  # ENDPOINT; row 0 is `__other__`
+    latency_counts: NDArray[np.uint32]  # [endpoint, 2560]: network-class latency, 2 digits
+    kinds: NDArray[np.uint32]  # [kind, 17408]: 3 digits
+    kind_stats: NDArray[np.uint64]  # [kind]: count, sum_ns, min_ns, max_ns, clamped
+    peers: Rows  # PEER
+    seconds: Rows  # SECOND
+    leaf_bytes: NDArray[np.uint64]
+    leaf_packets: NDArray[np.uint64]
+    leaf_connections: NDArray[np.uint64]
+    totals: NDArray[np.uint64]  # by Counter
+    status: NDArray[np.uint32]  # by HTTP status code
+    health: dict[str, int]
+    connections_open: int
+    established_open: int
+
+
+class Source(Protocol):
+    """A batch of borrowed packet records (source.pxd)."""
+
+    def next_batch(self) -> int:
+        """Read the next batch; how many records it has, 0 at the end."""
+        ...
+
+
+class Engine(Protocol):
+    """The native flow engine (engine.pyx)."""
+
+    def feed(self, source: Any) -> int: ...
+    def finish(self) -> None: ...
+    def take_window(self) -> Window: ...
+    def take_flows(self) -> tuple[Rows, bytes]: ...
+    def counters(self) -> dict[str, int]: ...
+    def anomalies(self) -> dict[str, int]: ...
+    def states(self) -> dict[str, int]: ...
+    def connections(self) -> dict[str, int]: ...
+    def top_addresses(self, source: Any) -> list[tuple[bytes, int]]: ...

@@ -1,0 +1,1 @@
+"""Windows of native rows become figures."""

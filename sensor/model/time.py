@@ -1,0 +1,13 @@
+"""Packet time as text."""
+
+from datetime import UTC, datetime, timedelta
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NS = 1_000_000_000
+
+
+def rfc3339(ns: int) -> str:
+    """Nanoseconds since 1970 as RFC 3339 in UTC, all nine digits (years 1970 to 2262)."""
+    seconds, fraction = divmod(ns, NS)
+    moment = EPOCH + timedelta(seconds=seconds)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
