@@ -12,6 +12,7 @@ INTERRUPTED = 130
 
 # name: (module, one line of help). A test holds the line against the command itself.
 COMMANDS = {
+    "demo": ("sensor.programs.demo", "Make a capture with attacks in it and replay it."),
     "interfaces": ("sensor.programs.interfaces", "List the network interfaces of this host."),
     "replay": ("sensor.programs.replay", "Analyse capture files: report, JSON, SQLite."),
     "report": ("sensor.programs.report", "Show what a database of the sensor holds."),
