@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 FUZZ_SECONDS ?= 3600
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export SENSOR_JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format unit test-system bench fuzz build clean

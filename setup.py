@@ -3,7 +3,7 @@
 SENSOR_BUILD  release   what ships
               debug     every Cython check and C assert on
               sanitize  debug plus AddressSanitizer and UBSan (see .ci/sanitize)
-SENSOR_JOBS   translate that many Cython files at a time (default: one)
+SENSOR_JOBS   compile that many modules at a time (default: 1)
 """
 
 import os
@@ -64,7 +64,6 @@ modules = cythonize(
     ],
     include_path=["ext"],
     build_dir=f"build/cython-{BUILD}",
-    nthreads=int(os.environ.get("SENSOR_JOBS", "0")),
     compiler_directives=DIRECTIVES,
     force=changed,
 )
@@ -74,4 +73,5 @@ if changed:  # noted only now: a translation that fails is tried again
 setup(
     packages=[*find_packages(include=["sensor", "sensor.*"]), "sensor.rules"],
     ext_modules=modules,
+    options={"build_ext": {"parallel": int(os.environ.get("SENSOR_JOBS", "1"))}},
 )

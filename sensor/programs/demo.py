@@ -79,9 +79,9 @@ class Wire:
         return self.packed[text]
 
     def port(self) -> int:
-        """The next ephemeral port: no two connections of the capture share one by chance."""
+        """The next ephemeral port; 7,919 is prime, so none comes twice in 28,000."""
         self.ports += 1
-        return 32_768 + self.ports * 7 % 28_000
+        return 32_768 + self.ports * 7_919 % 28_000
 
     def ip(self, at_ns: int, src: str, dst: str, protocol: int, segment: bytearray) -> None:
         """Put a transport segment on the wire; fills in its checksum (octets 16 or 6)."""
@@ -428,9 +428,10 @@ def command(ctx: click.Context, out: Path, seed: int) -> int:
 
     A database left by an earlier demo is replaced.
     """
-    assert ctx.parent is not None and isinstance(ctx.parent.command, click.Group)  # noqa: S101
-    replay = ctx.parent.command.get_command(ctx.parent, "replay")
-    assert replay is not None  # noqa: S101
+    group = ctx.parent.command if ctx.parent else None
+    replay = group.get_command(ctx, "replay") if isinstance(group, click.Group) else None
+    if replay is None:
+        raise click.UsageError("demo is part of the `sensor` command")
     database = out.with_name(out.name + ".db")
     try:
         truth = make(out, seed)

@@ -255,7 +255,9 @@ def session_groups(rng: np.random.Generator, n: int, span_us: int) -> list[Group
     """About `n` packets of TCP sessions that start within the span."""
     python = random.Random(int(rng.integers(1 << 32)))
     scripts = [script(python) for _ in range(SCRIPTS)]
-    each = max(1, n // sum(len(steps) for _, steps in scripts))
+    while sum(len(steps) for _, steps in scripts) > n:
+        scripts.pop()
+    each = n // max(1, sum(len(steps) for _, steps in scripts))
     groups = []
     for number, (port, steps) in enumerate(scripts):
         version, vlan = (6 if number % 5 == 0 else 4), (100 if number % 4 == 1 else 0)

@@ -31,6 +31,7 @@ HERE = Path(__file__).parent
 WORK = HERE.parent.parent / "build" / "bench"
 PACKETS = {"mixed": 2_000_000, "small64": 5_000_000, "synflood": 3_000_000}
 TIMEOUT_S = 120
+SENSOR = (sys.executable, "-m", "sensor")
 
 DPKT = """
 import dpkt, sys
@@ -83,7 +84,7 @@ def runners() -> list[Runner]:
     """The yardstick, the sensor, and every peer that is installed."""
     found = [
         Runner("C limit", "decode, flows, RTT, HDR", [str(compiled_limit())]),
-        Runner("sensor", "everything, JSON", [str(sensor()), "replay"], ["--json"]),
+        Runner("sensor", "everything, JSON", [*SENSOR, "replay"], ["--json"]),
     ]
     if tool := shutil.which("capinfos"):
         found.append(Runner("capinfos -c", "counts packets", [tool, "-c"]))
@@ -98,13 +99,6 @@ def runners() -> list[Runner]:
     if find_spec("dpkt"):
         found.append(Runner("dpkt", "flows, Python loop", [sys.executable, "-c", DPKT], slow=True))
     return found
-
-
-def sensor() -> Path:
-    path = Path(sys.executable).with_name("sensor")
-    if not path.exists():
-        sys.exit(f"missing: {path} (run `make build`)")
-    return path
 
 
 def compiled_limit() -> Path:
@@ -167,7 +161,7 @@ def engine_only(capture: Path, packets: int, rounds: int) -> tuple[list[float], 
     for _ in range(rounds):
         out = subprocess.run([str(compiled_limit()), str(capture)], capture_output=True, check=True)
         limit.append(json.loads(out.stdout)["ns_per_packet"][0])
-        command = [str(sensor()), "replay", str(capture), "--json"]
+        command = [*SENSOR, "replay", str(capture), "--json"]
         out = subprocess.run(command, capture_output=True, check=True)
         ours.append(json.loads(out.stdout)["performance"]["seconds"] * 1e9 / packets)
     return ours, limit
