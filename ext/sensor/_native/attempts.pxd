@@ -174,15 +174,16 @@ cdef inline void attempt_judge(Core* c, HalfOpen* e) noexcept nogil:
 
 
 cdef inline bint half_open_age_due(const HalfOpen* e, uint64_t now) noexcept nogil:
-    # Cheap test in ring order: its first SYN is 75 s old.
-    return now > e.t_syn_ns and now - e.t_syn_ns > HALF_OPEN_AGE_S * <uint64_t> NS_PER_SECOND
+    # Cheap test in ring order: it has stood there for 75 s.
+    return now > e.queued_ns and now - e.queued_ns > HALF_OPEN_AGE_S * <uint64_t> NS_PER_SECOND
 
 
-cdef inline void attempt_requeue(HalfOpenTable* t, HalfOpen* e) noexcept nogil:
+cdef inline void attempt_requeue(HalfOpenTable* t, HalfOpen* e, uint64_t now) noexcept nogil:
     # Still being tried (SYNs sent again): it goes on at the head of the ring.
     cdef uint32_t to = t.head & (t.capacity - 1)
     index_remove(&t.index, e.hash, <uint32_t> (e - t.ring))
     t.ring[to] = e[0]
+    t.ring[to].queued_ns = now
     e.flags = 0
     index_insert(&t.index, t.ring[to].hash, to)
     t.head += 1
@@ -207,7 +208,7 @@ cdef inline void attempts_advance(Core* c) noexcept nogil:
             if half_open_expired(e, c.clock_ns):
                 attempt_end(c, e, END_IDLE, True)
             elif t.head - t.tail < t.capacity:
-                attempt_requeue(t, e)
+                attempt_requeue(t, e, c.clock_ns)
             else:
                 break
         t.tail += 1
@@ -258,7 +259,7 @@ cdef inline void attempt_new(Core* c, const Packet* p) noexcept nogil:
         index_insert(&t.index, p.hash, at)
     e = &t.ring[at]
     memcpy(e.key, p.key, 40)
-    e.t_syn_ns = e.t_last_syn_ns = p.ts_ns
+    e.t_syn_ns = e.t_last_syn_ns = e.queued_ns = p.ts_ns
     e.t_synack_ns = 0
     e.isn_orig = p.seq
     e.isn_resp = 0

@@ -30,6 +30,7 @@ cdef struct HalfOpen:
     uint64_t t_syn_ns              # first SYN
     uint64_t t_last_syn_ns         # last SYN with the same ISN
     uint64_t t_synack_ns
+    uint64_t queued_ns             # its place in the ring: first SYN, or when it was put back
     uint32_t isn_orig
     uint32_t isn_resp
     uint32_t ts_last_syn           # TSval of the last SYN
