@@ -1,0 +1,1 @@
+"""Drives the native engine by packet time."""
