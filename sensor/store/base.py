@@ -1,0 +1,22 @@
+"""What every store can do, whichever database is behind it."""
+
+from typing import Protocol, Self
+
+from sensor.model.rows import WindowRows
+
+
+class Store(Protocol):
+    """Keeps windows. The thread that makes a store owns it."""
+
+    def write_window(self, window: WindowRows) -> None:
+        """All of one window in one transaction.
+
+        On return it survives a crash and a power loss. CannotWrite: nothing of it was kept.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *failure: object) -> None: ...

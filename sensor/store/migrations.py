@@ -1,0 +1,52 @@
+"""Numbered steps from one schema to the next, each in one transaction.
+
+`PRAGMA user_version` is the number of steps done; `sqlite-utils migrate` understands the record
+that is kept of them. A step that has shipped is never edited.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+
+from sqlite_utils import Database, Migrations
+
+from sensor.store.tables import SCHEMA_1
+from sensor.store.views import VIEWS
+
+APPLICATION_ID = 0x53454E53  # "SENS": `file` and other tools tell whose database it is
+
+migrations = Migrations("sensor")
+
+
+def statements(script: str) -> Iterator[str]:
+    """One by one: sqlite3's executescript() would commit in the middle."""
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+
+
+@migrations()
+def m0001_tables(db: Database) -> None:
+    for statement in statements(SCHEMA_1):
+        db.conn.execute(statement)
+    db.conn.execute("INSERT INTO store_counters VALUES ('next_seq', 1)")
+    db.conn.execute("PRAGMA user_version = 1")
+
+
+CURRENT = 1  # user_version after the last step
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring a database of this or an older version up to date; its views are always the newest."""
+    db = Database(connection, execute_plugins=False)
+    migrations.apply(db)
+    with db.atomic():
+        for name, sql in VIEWS.items():
+            found = connection.execute(
+                "SELECT sql FROM sqlite_master WHERE type = 'view' AND name = ?", (name,)
+            ).fetchone()
+            if found is None or found[0] != sql:
+                connection.execute(f'DROP VIEW IF EXISTS "{name}"')
+                connection.execute(sql)

@@ -1,0 +1,210 @@
+"""The SQLite store: one writer, one transaction per window.
+
+WAL with `synchronous=FULL`: what write_window() returned from is on the disk. The thread that makes
+the store owns it (sqlite3 checks that); readers open the file themselves (sensor.store.queries).
+A second writer is refused by a lock on `<file>.lock`, which the kernel drops with the process.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from time import time_ns
+from typing import Any, Self
+from uuid import UUID, uuid5
+
+from sensor.errors import CannotWrite, one_line
+from sensor.model.rows import (
+    AgentRow,
+    BandwidthSecond,
+    CaptureHealthRow,
+    ConnectionRow,
+    LatencyHistogramRow,
+    MetricsRow,
+    ProtocolMixRow,
+    RegionalRow,
+    SecurityEventRow,
+    WindowRows,
+)
+from sensor.store.hours import Hours
+from sensor.store.migrations import APPLICATION_ID, CURRENT, migrate
+from sensor.store.retention import Limits, Retention
+
+MAGIC = b"SQLite format 3\0"
+BUSY_MS = 5000  # how long a reader's checkpoint may keep us waiting
+WAL_LIMIT = 64 << 20  # octets the log is cut back to
+
+
+def insertion(table: str, row: Any, *extra: str, verb: str = "INSERT") -> str:
+    """The statement that inserts one kind of row, its own columns first."""
+    columns = [*row._fields, *extra]
+    return f"{verb} INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - names are ours
+
+
+PLAIN = {  # field of WindowRows: statement; `seq` comes last
+    "connections": insertion("connections", ConnectionRow, "seq"),
+    "bandwidth": insertion("bandwidth_seconds", BandwidthSecond, "seq"),
+    "protocols": insertion("protocol_mix", ProtocolMixRow, "seq"),
+    "latency": insertion("latency_histograms", LatencyHistogramRow, "seq"),
+    "regions": insertion("regional_metrics", RegionalRow, "seq"),
+    "health": insertion("capture_health", CaptureHealthRow, "seq"),
+    "events": insertion("network_security_events", SecurityEventRow, "seq"),
+}
+METRICS = insertion("network_performance_metrics", MetricsRow, "seq", "id")
+AGENT = (
+    insertion("agents", AgentRow)
+    + """
+    ON CONFLICT (agent_id, boot_id) DO UPDATE SET
+        first_packet = coalesce(min(first_packet, excluded.first_packet),
+                                first_packet, excluded.first_packet),
+        last_packet = coalesce(max(last_packet, excluded.last_packet),
+                               last_packet, excluded.last_packet),
+        workspace_id = excluded.workspace_id, network_id = excluded.network_id,
+        region = excluded.region, hostname = excluded.hostname, version = excluded.version,
+        local_prefixes = excluded.local_prefixes, local_source = excluded.local_source"""
+)
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """A connection whose transactions are ours to begin and end."""
+    db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1000)
+    db.execute("PRAGMA trusted_schema = OFF")
+    return db
+
+
+def reason(error: sqlite3.Error) -> str:
+    """What SQLite says, in words that help where its own do not."""
+    words = {"SQLITE_NOTADB": "not a database", "SQLITE_FULL": "the disk is full"}
+    return words.get(getattr(error, "sqlite_errorname", ""), str(error))
+
+
+class SqliteStore:
+    """Writes a database file; made new (mode 0600) when there is none.
+
+    Errors: CannotWrite, in one line, for a folder or file that cannot be written, a file that is no
+    database, another program's, of a newer version, or in use by another writer.
+    """
+
+    def __init__(self, path: str, limits: Limits | None = None) -> None:
+        self.path = path
+        with ExitStack() as stack, self._explained():
+            stack.callback(os.close, self._lock())
+            is_new = self._look()
+            self._db = stack.enter_context(closing(connect(path)))
+            self._prepare(is_new)
+            row = self._db.execute(
+                "SELECT value FROM store_counters WHERE name = 'next_seq'"
+            ).fetchone()
+            self._next_seq = int(row[0])
+            self._hours = Hours(self._db)
+            self._retention = Retention(self._db, limits or Limits())
+            self._open = stack.pop_all()
+
+    # ---- opening
+
+    def _lock(self) -> int:
+        lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            raise self._error("in use by another sensor") from None
+        return lock
+
+    def _look(self) -> bool:
+        """Whether the file is new; CannotWrite when it is there but no SQLite database."""
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "rb") as file:
+            head = file.read(len(MAGIC))
+        if head and head != MAGIC:
+            raise self._error("not a database")
+        return not head
+
+    def _prepare(self, is_new: bool) -> None:
+        db = self._db
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+        if not ours and (tables or not is_new and version):
+            raise self._error("a database of another program")
+        if version > CURRENT:
+            raise self._error(
+                f"written by a newer sensor (schema {version}, this one knows {CURRENT})"
+            )
+        if not tables:
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # counts before the first table only
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+        migrate(db)
+
+    # ---- writing
+
+    def write_window(self, window: WindowRows) -> None:
+        """See Store.write_window."""
+        before = self._next_seq
+        with self._explained():
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.execute(AGENT, window.agent)
+                for name, statement in PLAIN.items():
+                    self._db.executemany(statement, self._numbered(getattr(window, name)))
+                self._metrics(window)
+                self._db.execute(
+                    "UPDATE store_counters SET value = ? WHERE name = 'next_seq'",
+                    (self._next_seq,),
+                )
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._next_seq = before
+                self._hours.forget()
+                with suppress(sqlite3.Error):  # a full disk may have rolled back already
+                    self._db.rollback()
+                raise
+            self._retention.wrote(window.agent)
+
+    def _numbered(self, rows: Any) -> Iterator[tuple[object, ...]]:
+        seq = self._next_seq
+        for seq, row in enumerate(rows, seq):
+            yield (*row, seq)
+            self._next_seq = seq + 1
+
+    def _metrics(self, window: WindowRows) -> None:
+        for row in window.metrics:
+            seq = self._next_seq
+            identity = str(uuid5(UUID(row.agent_id), f"{row.boot_id}/{seq}"))
+            if row.created_at is None:
+                row = row._replace(created_at=time_ns() // 1000)
+            self._db.execute(METRICS, (*row, seq, identity))
+            self._next_seq += 1
+        if not window.snapshot:
+            self._hours.add(window.metrics)
+
+    def close(self) -> None:
+        """Fold the log into the file, so that the file alone is the database."""
+        with self._explained(), self._open:
+            self._db.execute("PRAGMA optimize")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+    # ---- errors
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Failures of the disk and of SQLite in one line."""
+        try:
+            yield
+        except OSError as error:
+            raise self._error((error.strerror or str(error)).lower()) from error
+        except sqlite3.Error as error:
+            raise self._error(reason(error)) from error
+
+    def _error(self, reason: str) -> CannotWrite:
+        return CannotWrite(one_line(f"{self.path}: {reason}"))
