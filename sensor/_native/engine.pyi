@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from sensor._native.faces import Rows, Window
 from sensor._native.source import PacketSource
@@ -16,6 +16,7 @@ class Engine:
         half_open: int = 131072,
         secret: bytes | None = None,
         keep_rows: bool = True,
+        server_name: Callable[[list[bytes]], str | None] | None = None,
     ) -> None: ...
     def feed(self, source: PacketSource) -> int: ...
     def finish(self) -> None: ...

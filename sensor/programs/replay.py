@@ -21,6 +21,7 @@ from sensor.capture.savefile import STDIN, find_savefiles, open_savefile
 from sensor.errors import DamagedCapture, InputError, SensorError, UsageError
 from sensor.flow.locality import LEARN_PACKETS, Local, given, learn
 from sensor.flow.meter import Consumer, Meter, Pace
+from sensor.flow.quic_initial import server_name
 from sensor.metrics.figures import Figures
 from sensor.metrics.geography import region_of
 from sensor.model.address import pack_prefix
@@ -102,7 +103,9 @@ class Replay:
         self.network_id = network_id(NETWORK, local.texts())
         self.capture = Capture(files=self.inputs, local=local)
         self.figures = Figures(local_known=local.known, home=home)
-        self.engine = Engine(local=list(local.prefixes), window_ns=window_s * 10**9)
+        self.engine = Engine(
+            local=list(local.prefixes), window_ns=window_s * 10**9, server_name=server_name
+        )
         self.pace = None if speed is None else Pace(speed)
         self._octets = 0  # of the inputs read so far
 

@@ -9,7 +9,7 @@ from libc.string cimport memset
 from sensor._native.app cimport (
     APP_DNS, APP_GRPC, APP_HTTP, APP_HTTP2, APP_LLMNR, APP_MDNS, APP_QUIC, APP_TLS, APP_WEBSOCKET)
 from sensor._native.clock cimport NONE_NS, NS_PER_SECOND, NS_PER_TICK
-from sensor._native.core cimport NO_APP, Core, is_local
+from sensor._native.core cimport INITIALS_A_SECOND, NO_APP, Core, is_local
 from sensor._native.counters cimport (
     C_BYTES_RECEIVED, C_BYTES_SENT, C_CONNECTIONS_ACTIVE, C_CONNECTIONS_NEW, C_COUNT,
     C_PACKETS_RECEIVED, C_PACKETS_SENT, Counter)
@@ -46,6 +46,7 @@ cdef inline void second_turn(Core* c, uint64_t ts) noexcept nogil:
     # A new second (or the first one): open its row; the row of the old one stays as it is.
     cdef Window* w = c.now
     cdef int64_t second = <int64_t> (ts // NS_PER_SECOND)
+    c.initials_left = INITIALS_A_SECOND
     if w.n_seconds == SECONDS:
         w.seconds_lost += 1        # longer windows than 4,096 busy seconds: the last row takes it all
     else:

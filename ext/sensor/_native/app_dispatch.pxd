@@ -12,7 +12,7 @@ from sensor._native.app_banner cimport banner_tcp, banner_udp
 from sensor._native.app_dns cimport dns_datagram, dns_tcp_data, dns_tcp_gap, dns_tcp_probe
 from sensor._native.app_http1 cimport http1_data, http1_gap, http1_probe
 from sensor._native.app_http2 cimport http2_data, http2_gap, http2_label, http2_probe
-from sensor._native.app_quic cimport quic_datagram
+from sensor._native.app_quic cimport QuicInitialQueue, quic_datagram
 from sensor._native.app_rtp cimport rtp_datagram
 from sensor._native.app_state cimport App, AppParser
 from sensor._native.app_tls cimport tls_data, tls_gap, tls_probe
@@ -22,7 +22,7 @@ from sensor._native.counters cimport C_DNS_QUERIES
 from sensor._native.flow cimport Flow
 from sensor._native.lifecycle cimport app_acquire, app_release
 from sensor._native.packet cimport Packet
-from sensor._native.sink cimport NAME_SNI, sink_count
+from sensor._native.sink cimport NAME_SNI, sink_count, sink_name
 
 cdef enum:
     PROBES = 4                     # payload segments looked at before a stream is APP_OTHER
@@ -165,6 +165,17 @@ cdef inline void app_segment(Core* c, Flow* f, uint8_t side, const Packet* p, ui
                      or (f.app_proto != APP_TLS and f.app_proto != APP_HTTP))
 
 
+cdef inline AppVerdict quic_feed(Core* c, Flow* f, bint from_orig, const Packet* p) noexcept nogil:
+    # The flow's ticket in the queue is its serial and its place, so that a name finds it again.
+    cdef QuicInitialQueue* queue = c.initials if c.initials_left else NULL
+    cdef uint32_t before = c.initials.n
+    cdef AppVerdict verdict = quic_datagram(
+        &c.apps[f.app].u.quic, &c.sink, from_orig, p.payload, p.captured, queue,
+        f.serial << 32 | <uint32_t> (f - c.flows))
+    c.initials_left -= c.initials.n - before
+    return verdict
+
+
 cdef inline bint datagram_begin(Core* c, Flow* f, bint from_orig, const Packet* p) noexcept nogil:
     # First payloads of a UDP flow whose ports say nothing. True: dealt with.
     cdef uint8_t proto
@@ -173,8 +184,7 @@ cdef inline bint datagram_begin(Core* c, Flow* f, bint from_orig, const Packet* 
         if f.app == NO_APP and not app_acquire(c, f):
             f.app_proto = APP_OTHER
             return True
-        if p.payload[0] & 0x40 and quic_datagram(&c.apps[f.app].u.quic, &c.sink, from_orig, p.payload,
-                                                 p.captured, c.initials, f.serial) == APP_YES:
+        if p.payload[0] & 0x40 and quic_feed(c, f, from_orig, p) == APP_YES:
             f.app_proto = APP_QUIC
             return True
         if not p.payload[0] & 0x40:
@@ -199,7 +209,7 @@ cdef inline void app_datagram(Core* c, Flow* f, uint8_t side, const Packet* p) n
     if p.captured == 0 or f.app_proto == APP_OTHER:
         pass
     elif f.app_proto == APP_QUIC:
-        quic_datagram(&c.apps[f.app].u.quic, &c.sink, from_orig, p.payload, p.captured, c.initials, f.serial)
+        quic_feed(c, f, from_orig, p)
     elif f.app_proto == APP_RTP:
         rtp_datagram(&c.apps[f.app].u.rtp, &c.sink, from_orig, p.payload, p.captured)
     elif f.app_proto == APP_UNKNOWN or f.app_proto == APP_DNS or f.app_proto == APP_MDNS or f.app_proto == APP_LLMNR:
@@ -218,4 +228,14 @@ cdef inline void app_datagram(Core* c, Flow* f, uint8_t side, const Packet* p) n
                 f.app_proto = proto
             else:
                 datagram_begin(c, f, from_orig, p)
+    settle_and_flush(c, f, True)
+
+
+cdef inline void flow_named(Core* c, uint64_t ticket, const uint8_t* name, uint32_t n) noexcept nogil:
+    # The answer to a QUIC Initial; the flow may have gone meanwhile.
+    cdef uint32_t i = <uint32_t> ticket
+    cdef Flow* f = &c.flows[i]
+    if i >= c.flow_high or not f.in_use or f.serial << 32 != ticket - i or f.app == NO_APP:
+        return
+    sink_name(&c.sink, NAME_SNI, name, n)
     settle_and_flush(c, f, True)

@@ -13,6 +13,7 @@ from sensor._native.app_quic cimport QuicInitialQueue
 from sensor._native.decode_state cimport Decoder
 from sensor._native.flow cimport STATES, Flow
 from sensor._native.half_open cimport HalfOpenTable
+from sensor._native.packet cimport DecodeResult, Packet
 from sensor._native.rows cimport RowBuffer
 from sensor._native.sink cimport AppSink
 from sensor._native.tag_index cimport TagIndex
@@ -23,11 +24,13 @@ cdef enum:
     LOCAL_MAX = 64
     NO_APP = 0xffffffff
     GROUP = 64                     # packets decoded ahead of the look-ups
+    INITIALS_A_SECOND = 1000       # of packet time; each costs a decryption off the hot path
     REWIND_AFTER = 64              # packets an hour or more in the past before the clock is set back
 
 cdef enum Stop:                    # why feed() returned before the batch was used up
     STOP_WINDOW = 1
     STOP_ROWS = 2
+    STOP_NAMES = 4                 # a QUIC Initial waits to be read for its server name
 
 cdef enum Timeout:                 # seconds
     TIMEOUT_TCP = 600
@@ -63,6 +66,11 @@ cdef struct Core:
     uint32_t bin
     uint32_t epoch
     bint started
+    uint32_t group_n               # packets decoded ahead, and how many of them were looked up
+    uint32_t group_at
+    uint32_t initials_left         # Initials that may still be read in this second
+    Packet group[GROUP]
+    DecodeResult result[GROUP]
     # ---- tables
     uint32_t flow_capacity
     uint32_t flow_high             # flows ever used: [0, flow_high) have been touched

@@ -12,12 +12,12 @@ cpdef enum Counter:
     C_HANDSHAKES                 # SYN, SYN-ACK and the completing ACK all seen
     C_DATA_SEGMENTS
     C_ACKS
-    C_RETRANSMISSIONS            # every segment sent again, SYN and FIN too
+    C_RETRANSMISSIONS            # every segment seen again, SYN and FIN too (as tshark)
     C_SPURIOUS                   # of those, already acknowledged when sent again
     C_LOST_UPSTREAM              # lost before the capture point
     C_LOST_DOWNSTREAM            # lost behind it
     C_OUT_OF_ORDER
-    C_DUPLICATES                 # same segment captured twice
+    C_DUPLICATES                 # of those, too soon to have been sent again: captured twice
     C_ZERO_WINDOWS
     C_CAPTURE_GAPS               # an ACK for bytes never captured
     C_RESETS

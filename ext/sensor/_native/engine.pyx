@@ -13,7 +13,7 @@ from sensor._native.anomalies import DecodeCount
 from sensor._native.flow import ConnState
 
 from sensor._native.app_state cimport App
-from sensor._native.core cimport LOCAL_MAX, STOP_ROWS, STOP_WINDOW, Core
+from sensor._native.core cimport LOCAL_MAX, STOP_NAMES, STOP_ROWS, STOP_WINDOW, Core
 from sensor._native.core_memory cimport core_free, core_new
 from sensor._native.counters cimport C_COUNT
 from sensor._native.anomalies cimport A_COUNT
@@ -24,7 +24,8 @@ from sensor._native.histogram cimport HIST2_LEN, HIST3_LEN
 from sensor._native.packet cimport DECODE_OK, Packet
 from sensor._native.pump cimport core_finish, core_swap_window, pump
 from sensor._native.rows cimport FlowRow
-from sensor._native.sink cimport L_COUNT, STATUS_MAX
+from sensor._native.app_dispatch cimport flow_named
+from sensor._native.sink cimport L_COUNT, NAME_MAX, STATUS_MAX
 from sensor._native.source cimport PacketSource
 from sensor._native.window cimport EndpointRow, PeerRow, SecondRow, Window, window_clear
 
@@ -42,6 +43,9 @@ SERVER_UDP = (
     1434, 1701, 1812, 1813, 1900, 2049, 2152, 3478, 3544, 3702, 4500, 4789, 5060, 5351, 5353, 5355,
     5683, 6081, 11211, 27015, 51820,
 )
+
+INITIALS_KEPT = 4        # datagrams a ClientHello may be spread over
+FLOWS_WAITING = 256      # QUIC clients whose ClientHello is not complete
 
 _STATE_NAMES = [s.name for s in ConnState if s.name != "STATES"]
 
@@ -71,13 +75,18 @@ cdef class Engine:
     window_ns: length of a window. flows, half_open: table sizes (rounded up to powers of two).
     secret: 40 octets that key every hash; drawn anew when not given.
     keep_rows: whether take_flows() will be called for connection rows.
+    server_name: called with the datagrams of one QUIC client so far (list of bytes, oldest first,
+    at most 4), gives the server name or None; without it QUIC has no names.
     """
 
     cdef Core* c
     cdef bint finishing
+    cdef object server_name
+    cdef dict initials
+    cdef dict health_before
 
     def __cinit__(self, *, local=(), uint64_t window_ns=60_000_000_000, uint32_t flows=262144,
-                  uint32_t half_open=131072, bytes secret=None, bint keep_rows=True):
+                  uint32_t half_open=131072, bytes secret=None, bint keep_rows=True, server_name=None):
         if secret is None:
             secret = os.urandom(40)
         if len(secret) != 40:
@@ -89,6 +98,9 @@ cdef class Engine:
         self.c = core_new(flows, half_open, secret, window_ns, keep_rows)
         if self.c == NULL:
             raise MemoryError("no memory for the flow tables")
+        self.server_name = server_name
+        self.initials = {}
+        self.health_before = {}
         for address, length in local:
             self.add_local(address, length)
         for port in SERVER_TCP:
@@ -118,9 +130,32 @@ cdef class Engine:
         take_window()), 2 = the connection rows are nearly full (call take_flows()); then call again.
         """
         cdef int why
-        with nogil:
-            why = pump(self.c, source.packets, source.n, &source.at)
-        return why
+        while True:
+            with nogil:
+                why = pump(self.c, source.packets, source.n, &source.at)
+            if why != STOP_NAMES:
+                return why
+            self.read_names()
+
+    cdef read_names(self):
+        # The Initials that wait; their flows take the names at their next packet.
+        cdef uint32_t i
+        cdef uint64_t ticket
+        for i in range(self.c.initials.n):
+            ticket = self.c.initials.entry[i].serial
+            if self.server_name is None:
+                continue
+            parts = self.initials.pop(ticket, [])
+            parts.append(bytes(self.c.initials.entry[i].data[:self.c.initials.entry[i].n]))
+            name = self.server_name(parts)
+            if name:
+                told = name.encode("utf-8", "surrogateescape")[:NAME_MAX]
+                flow_named(self.c, ticket, told, <uint32_t> len(told))
+            elif len(parts) < INITIALS_KEPT:
+                if len(self.initials) >= FLOWS_WAITING:
+                    del self.initials[next(iter(self.initials))]
+                self.initials[ticket] = parts
+        self.c.initials.n = 0
 
     def finish(self) -> None:
         """End of the input: every connection ends. Then take_flows() until empty, take_window()."""
@@ -173,6 +208,7 @@ cdef class Engine:
                 "endpoints_folded": w.endpoints_folded,
                 "peers_folded": w.peers_folded,
                 "seconds_lost": w.seconds_lost,
+                **self.health_since(),
             },
             "connections_open": opened,
             "established_open": established,
@@ -180,6 +216,19 @@ cdef class Engine:
         with nogil:
             core_swap_window(self.c)
         return out
+
+    cdef dict health_since(self):
+        # What the tables gave up since the last window.
+        now = {
+            "flows_evicted": self.c.health.flows_evicted,
+            "flows_refused": self.c.health.flows_refused,
+            "apps_refused": self.c.health.apps_refused,
+            "half_open_evicted": self.c.half_open.evicted,
+            "rows_lost": self.c.rows.lost,
+        }
+        since = {name: count - self.health_before.get(name, 0) for name, count in now.items()}
+        self.health_before = now
+        return since
 
     def counters(self) -> dict:
         """Cumulative counts: frames by protocol, evictions, refusals."""
@@ -202,8 +251,6 @@ cdef class Engine:
         cdef Core* c = self.c
         out = {a.name[2:].lower(): c.decoder.anomalies[int(a)] for a in Anomaly
                if a.name != "A_COUNT" and c.decoder.anomalies[int(a)]}
-        if c.health.time_went_back:
-            out["time_went_back"] = c.health.time_went_back
         for i in range(8):
             if c.decoder.unknown_link_count[i]:
                 out[f"unsupported_link_type_{c.decoder.unknown_link[i]}"] = c.decoder.unknown_link_count[i]

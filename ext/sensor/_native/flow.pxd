@@ -28,6 +28,7 @@ cdef enum FlowFlag:
     FLOW_TRUNCATED = 8
     FLOW_TUNNELLED = 16
     FLOW_FRAGMENTS = 32
+    FLOW_SHOOK = 64            # handshake counted though its first packet was no SYN
 
 cpdef enum EndReason:              # IPFIX flowEndReason (information element 136)
     END_IDLE = 1

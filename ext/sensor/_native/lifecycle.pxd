@@ -6,7 +6,8 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from sensor._native.account cimport (
     count_at, is_sent, leaf_of, originator_of, responder_of, role_of, settle_endpoint, sink_flush)
-from sensor._native.app cimport APP_DNS, APP_QUIC, APP_TLS, APP_UNKNOWN
+from sensor._native.app cimport APP_DNS, APP_RTP, APP_TLS
+from sensor._native.app_rtp cimport rtp_flush
 from sensor._native.app_state cimport App
 from sensor._native.app_tls cimport tls_end
 from sensor._native.clock cimport NONE_NS, NS_PER_SECOND
@@ -16,7 +17,7 @@ from sensor._native.counters cimport (
     C_BYTES_RECEIVED, C_BYTES_SENT, C_CONNECTIONS_CLOSED, C_CONNECTIONS_FAILED, C_CONNECTIONS_NEW,
     C_PACKETS_RECEIVED, C_PACKETS_SENT, C_TIMEOUTS)
 from sensor._native.flow cimport (
-    END_DETECTED, END_FORCED, END_IDLE, END_RESOURCES, REJ, RSTO, RSTOS0, RSTR, S0, OTH, SH,
+    END_DETECTED, END_FORCED, END_IDLE, END_RESOURCES, FLOW_SHOOK, REJ, RSTO, RSTOS0, RSTR, S0, OTH, SH,
     ConnState, EndReason, Flow, flow_closed, flow_two_way)
 from sensor._native.half_open cimport (
     HO_JUDGED, HO_RST_ORIG, HO_RST_RESP, HO_SYNACK, HO_UNREACHABLE, HO_USED, HalfOpen)
@@ -99,7 +100,7 @@ cdef inline void row_write(Core* c, Flow* f, ConnState state, EndReason reason) 
     r.zero_windows = f.zero_windows
     r.vlan = f.vlan
     r.local = f.role
-    r.flags = f.flags
+    r.flags = f.flags & ~<uint8_t> FLOW_SHOOK
     r.history_len = f.history_len
     memcpy(r.history, f.history, f.history_len)
     if f.app != NO_APP and c.apps[f.app].name_len:
@@ -139,9 +140,11 @@ cdef inline void flow_end(Core* c, uint32_t i, EndReason reason) noexcept nogil:
     # Count it, write its row, give its places back.
     cdef Flow* f = &c.flows[i]
     cdef ConnState state = conn_state(f)
-    if f.app != NO_APP and f.app_proto == APP_TLS:
-        c.sink.ts_ns = f.last_ns
-        tls_end(&c.apps[f.app].u.tls, &c.sink)
+    c.sink.ts_ns = f.last_ns
+    if f.app != NO_APP and f.app_proto == APP_TLS and flow_two_way(f):
+        tls_end(&c.apps[f.app].u.tls, &c.sink)     # a one-way capture proves no silence
+    elif f.app != NO_APP and f.app_proto == APP_RTP:
+        rtp_flush(&c.apps[f.app].u.rtp, &c.sink)
     if f.endpoint >> 16 != c.epoch:
         settle_endpoint(c, f)
     if c.sink.touched:

@@ -8,7 +8,7 @@ from sensor._native.app_dns cimport dns_flush, dns_sweep
 from sensor._native.attempts cimport attempts_advance, attempts_flush
 from sensor._native.clock cimport NS_PER_SECOND, NS_PER_TICK
 from sensor._native.core cimport (
-    GROUP, REWIND_AFTER, STOP_ROWS, STOP_WINDOW, Core)
+    GROUP, REWIND_AFTER, STOP_NAMES, STOP_ROWS, STOP_WINDOW, Core)
 from sensor._native.datagram cimport datagram_packet
 from sensor._native.decode cimport decode
 from sensor._native.flow cimport END_FORCED, END_IDLE, LEAF_OTHER, Flow
@@ -142,17 +142,60 @@ cdef inline void packet(Core* c, DecodeResult result, const Packet* p) noexcept 
         datagram_packet(c, p)
 
 
-cdef inline int pump(Core* c, const RawPacket* raw, uint32_t n, uint32_t* at) noexcept nogil:
-    cdef Packet group[GROUP]
-    cdef DecodeResult result[GROUP]
+cdef inline int look_up(Core* c) noexcept nogil:
+    # The rest of the decoded group. Stops behind a packet that holds a name to be read, so that it
+    # takes effect at the same packet however the input is cut into batches.
+    while c.group_at < c.group_n:
+        packet(c, c.result[c.group_at], &c.group[c.group_at])
+        c.group_at += 1
+        if c.initials.n:
+            return STOP_NAMES
+    return 0
+
+
+cdef inline void decode_ahead(Core* c, const RawPacket* raw, uint32_t n) noexcept nogil:
+    # The next group: decode, ask for the index lines, then for the flow lines.
     cdef uint32_t i
-    cdef uint32_t k
+    cdef uint32_t k = 0
     cdef uint32_t m
-    cdef uint64_t ts
-    cdef int why
     cdef Bucket* b
     cdef char* line
-    while at[0] < n:
+    c.group_at = 0
+    while k < GROUP and k < n and raw[k].ts_ns < c.tick_end_ns and c.backwards < REWIND_AFTER:
+        if raw[k].ts_ns + HOUR_S * <uint64_t> NS_PER_SECOND < c.clock_ns:
+            c.backwards += 1
+        else:
+            c.backwards = 0
+        c.result[k] = decode(c.decoder, &raw[k], &c.group[k])
+        if c.result[k] == DECODE_OK:
+            index_prefetch(&c.index, c.group[k].hash)
+            index_prefetch(&c.half_open.index, c.group[k].hash)
+        k += 1
+    c.group_n = k
+    for i in range(k):
+        if c.result[i] == DECODE_OK:
+            b = index_bucket(&c.index, c.group[i].hash)
+            m = sensor_bucket_match(b, tag_of(c.group[i].hash))
+            if m:
+                line = <char*> &c.flows[b.entry[ctz(m)]]
+                sensor_prefetch(line)
+                sensor_prefetch(line + 64)
+                sensor_prefetch(line + 128)
+                sensor_prefetch(line + 192)
+
+
+cdef inline int pump(Core* c, const RawPacket* raw, uint32_t n, uint32_t* at) noexcept nogil:
+    cdef uint64_t ts
+    cdef uint32_t before
+    cdef int why
+    while True:
+        before = c.group_at
+        why = look_up(c)
+        at[0] += c.group_at - before
+        if why:
+            return why
+        if at[0] == n:
+            return 0
         ts = raw[at[0]].ts_ns
         if not c.started:
             clock_start(c, ts)
@@ -167,42 +210,7 @@ cdef inline int pump(Core* c, const RawPacket* raw, uint32_t n, uint32_t* at) no
             why = advance(c, ts)
             if why:
                 return why
-        # ---- decode, and ask for the index lines
-        k = 0
-        while k < GROUP and at[0] + k < n:
-            ts = raw[at[0] + k].ts_ns
-            if ts >= c.tick_end_ns:
-                break
-            if ts + HOUR_S * <uint64_t> NS_PER_SECOND < c.clock_ns:
-                c.backwards += 1
-                if c.backwards >= REWIND_AFTER:
-                    if k == 0:
-                        break
-                    k += 1
-                    result[k - 1] = decode(c.decoder, &raw[at[0] + k - 1], &group[k - 1])
-                    break
-            else:
-                c.backwards = 0
-            result[k] = decode(c.decoder, &raw[at[0] + k], &group[k])
-            if result[k] == DECODE_OK:
-                index_prefetch(&c.index, group[k].hash)
-                index_prefetch(&c.half_open.index, group[k].hash)
-            k += 1
-        # ---- ask for the flow lines
-        for i in range(k):
-            if result[i] == DECODE_OK:
-                b = index_bucket(&c.index, group[i].hash)
-                m = sensor_bucket_match(b, tag_of(group[i].hash))
-                if m:
-                    line = <char*> &c.flows[b.entry[ctz(m)]]
-                    sensor_prefetch(line)
-                    sensor_prefetch(line + 64)
-                    sensor_prefetch(line + 128)
-                    sensor_prefetch(line + 192)
-        for i in range(k):
-            packet(c, result[i], &group[i])
-        at[0] += k
-    return 0
+        decode_ahead(c, raw + at[0], n - at[0])
 
 
 cdef inline void core_finish(Core* c) noexcept nogil:

@@ -12,7 +12,7 @@ from sensor._native.counters cimport (
     C_HANDSHAKES, C_LOST_DOWNSTREAM, C_LOST_UPSTREAM, C_OUT_OF_ORDER, C_RESETS, C_RETRANSMISSIONS,
     C_SPURIOUS, C_ZERO_WINDOWS)
 from sensor._native.flow cimport (
-    END_DETECTED, FLOW_FRAGMENTS, FLOW_GSO, FLOW_MIDSTREAM, FLOW_TRUNCATED, FLOW_TUNNELLED,
+    END_DETECTED, FLOW_FRAGMENTS, FLOW_GSO, FLOW_MIDSTREAM, FLOW_SHOOK, FLOW_TRUNCATED, FLOW_TUNNELLED,
     FLOW_TURNED, LEAF_OTHER_TCP, TE_CLOSED, TE_ESTABLISHED, TE_INACTIVE, TE_RESET, Flow, Half,
     flow_closed)
 from sensor._native.half_open cimport (
@@ -26,7 +26,7 @@ from sensor._native.seq cimport seq_diff
 from sensor._native.sink cimport (
     L_TCP_ACK, L_TCP_HANDSHAKE, L_TCP_HANDSHAKE_ORIGINATOR, L_TCP_HANDSHAKE_RESPONDER)
 from sensor._native.tag_index cimport Bucket, ctz, index_bucket, sensor_bucket_match, tag_of
-from sensor._native.tcp_state cimport history_add, history_flags, power_of_ten, tcp_advance
+from sensor._native.tcp_state cimport H_SYN, history_add, history_flags, power_of_ten, tcp_advance
 from sensor._native.tcp_track cimport (
     SAMPLE_NET, SAMPLE_NONE, SEG_AHEAD, SEG_DUPLICATE, SEG_KEEPALIVE, SEG_LOST_DOWNSTREAM,
     SEG_LOST_UPSTREAM, SEG_NEXT, SEG_OUT_OF_ORDER, SEG_SPURIOUS, Acked, Segment, tick64, track_ack,
@@ -111,6 +111,7 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
             if p.ts_ns >= t_syn and p.ts_ns - t_syn < CAPTURED_TWICE_MS * <uint64_t> NS_PER_MS:
                 # No stack sends a SYN again this soon: the same packet captured twice.
                 attempt_count(c, attempt_endpoint(c, e, role), C_DUPLICATES, 1)
+                attempt_count(c, attempt_endpoint(c, e, role), C_RETRANSMISSIONS, 1)
                 count_stray(c, p.wire_len, LEAF_OTHER_TCP)
                 return NIL
             e.t_last_syn_ns = p.ts_ns
@@ -138,6 +139,7 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
                     hist_record(&c.now.latency[<int> L_TCP_ACK], p.ts_ns - t_syn)
             elif p.seq == e.isn_resp and p.ts_ns >= t_synack and p.ts_ns - t_synack < CAPTURED_TWICE_MS * <uint64_t> NS_PER_MS:
                 attempt_count(c, attempt_endpoint(c, e, role), C_DUPLICATES, 1)
+                attempt_count(c, attempt_endpoint(c, e, role), C_RETRANSMISSIONS, 1)
                 count_stray(c, p.wire_len, LEAF_OTHER_TCP)
                 return NIL
             else:
@@ -199,7 +201,9 @@ cdef inline void segment_count(Core* c, Flow* f, uint8_t side, Segment seg, uint
         count_at(c, f, C_OUT_OF_ORDER, 1)
         return
     if seg == SEG_DUPLICATE:
+        # Seen twice, though too soon for the sender to have sent it twice; tshark counts it so too.
         count_at(c, f, C_DUPLICATES, 1)
+        count_at(c, f, C_RETRANSMISSIONS, 1)
         return
     f.retransmissions += 1
     count_at(c, f, C_RETRANSMISSIONS, 1)
@@ -318,6 +322,13 @@ cdef inline void tcp_segment(Core* c, uint32_t i, const Packet* p) noexcept nogi
     # ---- what it acknowledges
     if flags & TCP_ACK and not flags & TCP_RST:
         count_at(c, f, C_ACKS, 1)
+        if f.flags & (FLOW_MIDSTREAM | FLOW_SHOOK) == FLOW_MIDSTREAM and side == 0 and not flags & TCP_SYN:
+            # SYN-ACK captured before its SYN: still a handshake, but of no known duration.
+            if me.history & H_SYN and peer.history & H_SYN:
+                f.flags |= FLOW_SHOOK
+                count_at(c, f, C_HANDSHAKES, 1)
+        if flags & TCP_SYN and not peer.seen:
+            peer.start = p.ack - 1                         # the SYN it answers may still come
         if peer.seen:
             acked = track_ack(f, 1 - side, p.ack, len, flags & (TCP_SYN | TCP_FIN) != 0, p.window, p.ts_ns)
             if acked.unseen:
@@ -377,7 +388,7 @@ cdef inline void tcp_packet(Core* c, const Packet* p) noexcept nogil:
                 return
     elif syn and not p.flags & PKT_LATER_FRAGMENT:
         f = &c.flows[i]
-        if f.flags & FLOW_MIDSTREAM or p.dir != f.orig_dir or p.seq != f.half[0].start:
+        if p.dir != f.orig_dir or p.seq != f.half[0].start:
             flow_end(c, i, END_DETECTED)                   # new ISN on an old tuple
             syn_new(c, p)
             return

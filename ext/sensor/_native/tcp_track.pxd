@@ -10,7 +10,7 @@
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from sensor._native.clock cimport NS_PER_MS, NS_PER_SECOND, NS_PER_US
 from sensor._native.flow cimport HOLES, SAMPLES, Flow, Half, Hole, Sample
-from sensor._native.packet cimport PKT_TIMESTAMP, Packet
+from sensor._native.packet cimport PKT_TIMESTAMP, TCP_FIN, TCP_SYN, Packet
 from sensor._native.seq cimport seq_diff
 
 cdef enum Segment:             # what a segment that carries sequence space turned out to be
@@ -115,7 +115,7 @@ cdef inline Segment track_data(Flow* f, uint8_t d, const Packet* p, uint32_t seq
         if stamped:
             h.ts_at_max = p.ts_val
         return SEG_AHEAD
-    if len <= 1 and gap == -1:
+    if len <= 1 and gap == -1 and not p.tcp_flags & (TCP_SYN | TCP_FIN):
         return SEG_KEEPALIVE
     h.samples = 0
     h.left = h.nxt
