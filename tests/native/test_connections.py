@@ -11,6 +11,7 @@ from sensor._native.doors_engine import Frames
 from sensor._native.dtypes import NONE_NS
 from sensor._native.engine import Engine
 from sensor._native.flow import ConnState, EndReason
+from sensor._native.sink import LatencyKind as L
 from tests.traffic.tcp import ETHERNET, MS, START_NS, Conversation, ip_frame, udp_frame
 
 SECOND = 1_000_000_000
@@ -186,7 +187,7 @@ def test_new_isn_on_an_old_tuple_is_a_new_connection():
     assert engine.connections()["tcp"] == 2
 
 
-def test_syn_sent_again_is_the_same_connection_and_no_handshake_sample():
+def test_syn_sent_again_is_the_same_connection_and_no_network_latency():
     talk = Conversation()
     talk.orig("S", 100, ms=1000)
     talk.handshake()
@@ -195,8 +196,11 @@ def test_syn_sent_again_is_the_same_connection_and_no_handshake_sample():
     assert len(rows) == 1
     assert state(row) == ("S1", "ShA")
     assert row["retransmissions"] == 1
-    assert row["handshake_ns"] == NONE_NS            # which SYN was answered cannot be known (Karn)
-    assert sum(w["kind_stats"][0][0] for w in windows) == 0
+    assert row["handshake_ns"] == NONE_NS  # which SYN was answered cannot be known (Karn)
+    kinds = sum(w["kind_stats"].astype(int) for w in windows)
+    assert kinds[L.L_TCP_HANDSHAKE][:2].tolist() == [1, 25 * MS]  # tshark's: from the last SYN
+    assert kinds[L.L_TCP_HANDSHAKE_RESPONDER][0] == 0
+    assert kinds[L.L_TCP_RTT][0] == 0
 
 
 def test_wrapping_sequence_numbers_count_every_octet():

@@ -21,7 +21,7 @@ from sensor._native.core cimport NO_APP, Core
 from sensor._native.counters cimport C_DNS_QUERIES
 from sensor._native.flow cimport Flow
 from sensor._native.lifecycle cimport app_acquire, app_release
-from sensor._native.packet cimport Packet
+from sensor._native.packet cimport Packet, key_hash
 from sensor._native.sink cimport NAME_SNI, sink_count, sink_name
 
 cdef enum:
@@ -62,7 +62,7 @@ cdef inline uint32_t stream_data(Core* c, Flow* f, App* a, bint from_orig, const
     elif f.app_proto == APP_WEBSOCKET:
         used = ws_data(&a.u.websocket, &c.sink, from_orig, p, n)
     elif f.app_proto == APP_DNS:
-        used = dns_tcp_data(&a.u.dns, c.dns, c.names, &c.sink, f.hash, from_orig, p, n)
+        used = dns_tcp_data(&a.u.dns, c.dns, c.names, &c.sink, key_hash(f.key, c.secret), from_orig, p, n)
     return used
 
 
@@ -76,7 +76,7 @@ cdef inline void stream_gap(Core* c, Flow* f, App* a, bint from_orig, uint64_t n
     elif f.app_proto == APP_WEBSOCKET:
         ws_gap(&a.u.websocket, &c.sink, from_orig, n)
     elif f.app_proto == APP_DNS:
-        dns_tcp_gap(&a.u.dns, c.dns, c.names, &c.sink, f.hash, from_orig, n)
+        dns_tcp_gap(&a.u.dns, c.dns, c.names, &c.sink, key_hash(f.key, c.secret), from_orig, n)
 
 
 cdef inline void name_take(Core* c, Flow* f, App* a) noexcept nogil:
@@ -216,7 +216,7 @@ cdef inline void app_datagram(Core* c, Flow* f, uint8_t side, const Packet* p) n
         proto = APP_UNKNOWN
         if other == 53 or port == 53 or f.app_proto != APP_UNKNOWN or not from_orig or f.half[1].packets:
             # On any other port only an answered question is DNS: probes and scans look like it too.
-            proto = <uint8_t> dns_datagram(c.dns, c.names, &c.sink, f.hash, from_orig, port, other, p.payload,
+            proto = <uint8_t> dns_datagram(c.dns, c.names, &c.sink, key_hash(f.key, c.secret), from_orig, port, other, p.payload,
                                            p.captured, p.payload_len)
             if proto == APP_DNS and f.app_proto == APP_UNKNOWN and port != 53 and other != 53:
                 sink_count(&c.sink, C_DNS_QUERIES, 1)

@@ -21,6 +21,7 @@ from sensor._native.packet cimport (
     PKT_FRAGMENT, PKT_TIMESTAMP, PKT_TUNNELLED, TCP_ACK, TCP_RST, TCP_SYN, Packet)
 from sensor._native.rows cimport FlowRow
 from sensor._native.sink cimport L_TCP_ACK, NAME_DNS, NAME_MAX
+from sensor._native.span cimport sensor_prefetch
 from sensor._native.tag_index cimport (
     BUCKET_SLOTS, Bucket, index_bucket, index_insert, index_prefetch, index_remove)
 from sensor._native.tcp_state cimport H_ACK, H_RST, H_SYN, history_add
@@ -30,12 +31,6 @@ from sensor._native.account cimport ROOM_FOR_ATTEMPTS
 
 cdef extern from *:
     uint64_t __builtin_bswap64(uint64_t x) noexcept nogil
-
-
-cdef inline uint8_t attempt_role(const Core* c, const HalfOpen* e) noexcept nogil:
-    if e.orig_dir:
-        return role_of(c, e.key[2], e.key[3], e.key[0], e.key[1])
-    return role_of(c, e.key[0], e.key[1], e.key[2], e.key[3])
 
 
 cdef inline uint32_t attempt_endpoint(Core* c, const HalfOpen* e, uint8_t role) noexcept nogil:
@@ -79,7 +74,7 @@ cdef inline void attempt_end(Core* c, HalfOpen* e, EndReason reason, bint with_r
     # It stays an attempt: count it under its endpoint, write its row. Packets and octets were counted
     # in the totals as they came; here they go to the endpoint and the peer.
     cdef ConnState state = attempt_state(e)
-    cdef uint8_t role = attempt_role(c, e)
+    cdef uint8_t role = e.role
     cdef uint32_t slot = attempt_endpoint(c, e, role)
     cdef uint16_t peer
     cdef FlowRow* r
@@ -97,7 +92,8 @@ cdef inline void attempt_end(Core* c, HalfOpen* e, EndReason reason, bint with_r
     attempt_count(c, slot, C_CONNECTIONS_CLOSED, 1)
     if not e.flags & (HO_SYNACK | HO_RST_ORIG | HO_RST_RESP):
         c.now.endpoints[slot].one_way += 1
-    peer = <uint16_t> peer_slot(c.now, e.key[side], e.key[side + 1], c.secret)
+    # Under a flood the sources are made up: no rows, and no places, for them.
+    peer = <uint16_t> peer_slot(c.now, e.key[side], e.key[side + 1], c.secret) if with_row else 0
     c.now.peers[peer].connections += 1
     c.now.peers[peer].packets += e.syns + e.synacks + e.rsts
     c.now.peers[peer].bytes += e.orig_wire + e.resp_wire
@@ -167,7 +163,7 @@ cdef inline void attempt_judge(Core* c, HalfOpen* e) noexcept nogil:
         return
     e.flags |= HO_JUDGED
     if not e.flags & HO_SYNACK:
-        slot = attempt_endpoint(c, e, attempt_role(c, e))
+        slot = attempt_endpoint(c, e, e.role)
         attempt_count(c, slot, C_CONNECTIONS_FAILED, 1)
         if not e.flags & (HO_RST_ORIG | HO_UNREACHABLE):
             attempt_count(c, slot, C_TIMEOUTS, 1)
@@ -246,7 +242,7 @@ cdef inline void attempts_drop_in_bucket(Core* c, uint32_t hash) noexcept nogil:
     attempt_end(c, &t.ring[at], END_RESOURCES, False)
 
 
-cdef inline void attempt_new(Core* c, const Packet* p) noexcept nogil:
+cdef inline HalfOpen* attempt_new(Core* c, const Packet* p) noexcept nogil:
     # A SYN on a tuple that is neither a flow nor an attempt.
     cdef HalfOpenTable* t = &c.half_open
     cdef HalfOpen* e
@@ -276,6 +272,10 @@ cdef inline void attempt_new(Core* c, const Packet* p) noexcept nogil:
     e.window_resp = 0
     e.flags = HO_USED | (HO_TIMESTAMPS if p.flags & PKT_TIMESTAMP else 0)
     e.orig_dir = p.dir
+    if p.dir:
+        e.role = role_of(c, p.key[2], p.key[3], p.key[0], p.key[1])
+    else:
+        e.role = role_of(c, p.key[0], p.key[1], p.key[2], p.key[3])
     e.syns = 1
     e.synacks = e.rsts = 0
     e.wscale_orig = p.wscale
@@ -284,8 +284,11 @@ cdef inline void attempt_new(Core* c, const Packet* p) noexcept nogil:
                       | (FLOW_FRAGMENTS if p.flags & PKT_FRAGMENT else 0))
     e.synack_echoes_last = 0
     t.head += 1
-    # The next SYN of a flood evicts here: have its line ready.
-    index_prefetch(&t.index, half_open_at(t, t.tail).hash)
+    # A flood evicts in ring order: have the lines ready when their turn comes.
+    sensor_prefetch(half_open_at(t, t.tail + 24))
+    sensor_prefetch(<char*> half_open_at(t, t.tail + 24) + 64)
+    index_prefetch(&t.index, half_open_at(t, t.tail + 8).hash)
+    return e
 
 
 cdef inline uint32_t attempt_promote(Core* c, HalfOpen* e) noexcept nogil:
@@ -297,11 +300,11 @@ cdef inline uint32_t attempt_promote(Core* c, HalfOpen* e) noexcept nogil:
         e.flags = 0
         return NIL
     f = &c.flows[i]
-    f.ended_ns = f.last_ns = e.t_synack_ns if e.t_synack_ns > e.t_last_syn_ns else e.t_last_syn_ns
+    f.last_ns = e.t_synack_ns if e.t_synack_ns > e.t_last_syn_ns else e.t_last_syn_ns
     f.vlan = e.vlan
     f.flags = e.packet_flags
     if e.mss:
-        f.mss = e.mss
+        f.half[0].mss = f.half[1].mss = e.mss
     f.half[0].seen = 1
     f.half[0].packets = e.syns
     f.half[0].wire = e.orig_wire

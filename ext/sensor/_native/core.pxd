@@ -22,7 +22,7 @@ from sensor._native.window cimport Window
 
 cdef enum:
     LOCAL_MAX = 64
-    NO_APP = 0xffffffff
+    NO_APP = 0xffff
     GROUP = 64                     # packets decoded ahead of the look-ups
     INITIALS_A_SECOND = 1000       # of packet time; each costs a decryption off the hot path
     REWIND_AFTER = 64              # packets an hour or more in the past before the clock is set back

@@ -18,7 +18,7 @@ from sensor._native.timer_wheel cimport NIL, WHEEL_SLOTS, TimerWheel
 from sensor._native.window cimport Window, window_clear
 
 cdef enum:
-    APPS = 65536
+    APPS = 65535                   # an App number has 16 bits; NO_APP is none
 
 
 cdef inline uint32_t power_of_two(uint32_t n) noexcept nogil:

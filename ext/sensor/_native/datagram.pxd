@@ -4,7 +4,7 @@ from sensor._native.account cimport count_at, count_packet, count_stray, leaf_of
 from sensor._native.app cimport APP_ICMP
 from sensor._native.app_dispatch cimport app_datagram
 from sensor._native.app_echo cimport echo_message
-from sensor._native.attempts cimport attempt_count, attempt_endpoint, attempt_role
+from sensor._native.attempts cimport attempt_count, attempt_endpoint
 from sensor._native.core cimport Core, likely_server
 from sensor._native.counters cimport C_CONNECTIONS_FAILED
 from sensor._native.flow cimport (
@@ -23,7 +23,7 @@ cdef inline void quoted_attempt(Core* c, const Packet* p) noexcept nogil:
     cdef HalfOpen* e = half_open_find(&c.half_open, p.quoted_key, p.quoted_hash)
     if e != NULL and p.quoted_dir == e.orig_dir and not e.flags & (HO_UNREACHABLE | HO_SYNACK | HO_JUDGED):
         e.flags |= HO_UNREACHABLE | HO_JUDGED
-        attempt_count(c, attempt_endpoint(c, e, attempt_role(c, e)), C_CONNECTIONS_FAILED, 1)
+        attempt_count(c, attempt_endpoint(c, e, e.role), C_CONNECTIONS_FAILED, 1)
 
 
 cdef inline void datagram_packet(Core* c, const Packet* p) noexcept nogil:
@@ -58,7 +58,7 @@ cdef inline void datagram_packet(Core* c, const Packet* p) noexcept nogil:
     me.packets += 1
     me.wire += p.wire_len
     if p.ts_ns > f.last_ns:
-        f.last_ns = f.ended_ns = p.ts_ns
+        f.last_ns = p.ts_ns
     me.bytes += p.payload_len
     if p.flags & (PKT_CUT | PKT_TUNNELLED | PKT_FRAGMENT):
         f.flags |= ((FLOW_TRUNCATED if p.flags & PKT_CUT else 0)
@@ -78,9 +78,9 @@ cdef inline void datagram_packet(Core* c, const Packet* p) noexcept nogil:
     if p.flags & PKT_QUOTE:
         quoted_attempt(c, p)
     elif p.icmp_type == 8 or p.icmp_type == 128:
-        echo_message(c.echoes, &c.sink, f.hash, side == 0, False, <uint16_t> (p.seq >> 16), <uint16_t> p.seq)
+        echo_message(c.echoes, &c.sink, p.hash, side == 0, False, <uint16_t> (p.seq >> 16), <uint16_t> p.seq)
     elif p.icmp_type == 0 or p.icmp_type == 129:
-        echo_message(c.echoes, &c.sink, f.hash, side == 0, True, <uint16_t> (p.seq >> 16), <uint16_t> p.seq)
+        echo_message(c.echoes, &c.sink, p.hash, side == 0, True, <uint16_t> (p.seq >> 16), <uint16_t> p.seq)
     if f.endpoint == 0:
         settle_endpoint(c, f)
     if c.sink.touched:

@@ -92,40 +92,52 @@ cdef struct Half:
     uint16_t history               # bit per letter already written
     uint8_t seen
     uint8_t samples                # used slots of Flow.sample[d]
+    uint16_t mss                   # the smaller of both sides' (1460 where no SYN told)
 
-cdef struct Flow:
-    # ---- line 0: look-up
+cdef struct Flow:                  # seven lines; a packet in the common case touches the first four
+    # ---- line 0: look-up and accounting
     uint64_t key[5]
     uint64_t last_ns               # newest packet time
-    uint32_t hash
     uint32_t endpoint              # window epoch << 16 | endpoint slot; 0 = not resolved yet
-    uint32_t app                   # App entry, or NO_APP
+    uint16_t app                   # App entry, or NO_APP
+    uint16_t peer                  # peer-prefix slot of the same epoch
     uint8_t proto
     uint8_t orig_dir
     uint8_t role                   # 0 external, 1 agent originates, 2 agent responds, 3 internal
     uint8_t leaf
+    uint8_t flags                  # FlowFlag
+    uint8_t app_proto              # AppProto once decided
+    uint8_t probes                 # payloads looked at in vain for an application protocol
+    uint8_t waiting                # bit d: ts_out[d] waits for its echo; bit 2 + d: hole[d] is open
     # ---- lines 1 and 2: the directions
     Half half[2]
     # ---- line 3: RTT samples
     Sample sample[2][SAMPLES]
-    # ---- line 4
-    uint64_t started_ns
-    uint64_t ended_ns              # last packet before both sides had closed
-    uint64_t handshake_responder_ns    # SYN to SYN-ACK; NONE_NS
-    uint64_t handshake_originator_ns   # SYN-ACK to ACK; NONE_NS
+    # ---- line 4: latency
     uint64_t rtt_min_ns
-    uint64_t last_rtt_ns[2]        # previous network sample acked by half[d]'s peer, for jitter
-    uint32_t wheel_next
-    uint32_t wheel_prev
-    # ---- line 5
-    Hole hole[2][HOLES]
+    uint64_t last_rtt_ns[2]        # previous network sample of each side, for jitter
     uint32_t ts_out[2]             # TSval waiting for its echo
     uint32_t ts_tick[2]
+    uint32_t srtt_us               # smoothed network RTT (RFC 6298 gain 1/8); 0 = none yet
+    uint16_t vlan
+    uint16_t wheel_slot
+    uint64_t closed_ns             # packet that closed it; 0 = open
+    # ---- cold
+    uint8_t in_use
+    uint8_t history_len
+    uint8_t history[HISTORY_MAX]
+    uint8_t gap_count[2]
+    uint64_t started_ns
+    uint64_t handshake_responder_ns    # SYN to SYN-ACK; NONE_NS
+    uint64_t handshake_originator_ns   # SYN-ACK to ACK; NONE_NS
+    uint64_t serial                # number of the flow since the start
+    uint32_t wheel_next
+    uint32_t wheel_prev
+    Hole hole[2][HOLES]
     uint32_t retransmissions
     uint32_t lost_upstream
     uint32_t lost_downstream
     uint32_t out_of_order
-    # ---- line 6
     uint32_t zero_windows
     uint32_t capture_gaps
     uint32_t gap_bytes
@@ -133,20 +145,11 @@ cdef struct Flow:
     uint32_t rst_seq[2]
     uint32_t rxmit[2]              # segments sent again, for the history's logarithmic letters
     uint32_t zero_win[2]
-    uint32_t srtt_us               # smoothed network RTT (RFC 6298 gain 1/8); 0 = none yet
-    uint16_t wheel_slot
-    uint16_t vlan
-    uint16_t mss
-    uint16_t peer                  # peer-prefix slot of the same epoch
-    uint8_t flags                  # FlowFlag
-    uint8_t app_proto              # AppProto once decided
-    uint8_t ts_waiting             # bit d: ts_out[d] is waiting
-    uint8_t probes                 # payloads looked at in vain for an application protocol
-    uint8_t history_len
-    uint8_t history[HISTORY_MAX]
-    uint8_t gap_count[2]
-    uint8_t in_use
-    uint64_t serial                # number of the flow since the start
+
+
+cdef inline uint64_t flow_ended_ns(const Flow* f) noexcept nogil:
+    # Trailing packets of a closed connection do not make it longer (Zeek).
+    return f.closed_ns if f.closed_ns else f.last_ns
 
 
 cdef inline bint flow_two_way(const Flow* f) noexcept nogil:

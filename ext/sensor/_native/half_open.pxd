@@ -46,6 +46,7 @@ cdef struct HalfOpen:
     uint16_t taken_len             # of that, acknowledged by the SYN-ACK
     uint8_t flags
     uint8_t orig_dir
+    uint8_t role                   # as Flow.role
     uint8_t syns
     uint8_t synacks
     uint8_t rsts

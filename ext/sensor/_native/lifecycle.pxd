@@ -18,10 +18,10 @@ from sensor._native.counters cimport (
     C_PACKETS_RECEIVED, C_PACKETS_SENT, C_TIMEOUTS)
 from sensor._native.flow cimport (
     END_DETECTED, END_FORCED, END_IDLE, END_RESOURCES, FLOW_SHOOK, REJ, RSTO, RSTOS0, RSTR, S0, OTH, SH,
-    ConnState, EndReason, Flow, flow_closed, flow_two_way)
+    ConnState, EndReason, Flow, flow_closed, flow_ended_ns, flow_two_way)
 from sensor._native.half_open cimport (
     HO_JUDGED, HO_RST_ORIG, HO_RST_RESP, HO_SYNACK, HO_UNREACHABLE, HO_USED, HalfOpen)
-from sensor._native.packet cimport Packet
+from sensor._native.packet cimport key_hash
 from sensor._native.rows cimport ROWS_MAX, TEXT_MAX, FlowRow
 from sensor._native.sink cimport NAME_NONE
 from sensor._native.tag_index cimport (
@@ -69,7 +69,7 @@ cdef inline void row_write(Core* c, Flow* f, ConnState state, EndReason reason) 
     if r == NULL:
         return
     r.started_ns = f.started_ns
-    r.ended_ns = f.ended_ns
+    r.ended_ns = flow_ended_ns(f)
     originator_of(f, &hi, &lo, &r.orig_port)
     r.orig_ip[0] = __builtin_bswap64(hi)
     r.orig_ip[1] = __builtin_bswap64(lo)
@@ -132,7 +132,7 @@ cdef inline bint app_acquire(Core* c, Flow* f) noexcept nogil:
         c.health.apps_refused += 1
         return False
     memset(&c.apps[i], 0, sizeof(App))
-    f.app = i
+    f.app = <uint16_t> i
     return True
 
 
@@ -159,7 +159,7 @@ cdef inline void flow_end(Core* c, uint32_t i, EndReason reason) noexcept nogil:
     row_write(c, f, state, reason)
     app_release(c, f)
     wheel_remove(c.wheel, c.flows, i)
-    index_remove(&c.index, f.hash, i)
+    index_remove(&c.index, key_hash(f.key, c.secret), i)
     f.in_use = 0
     f.wheel_next = c.flow_free
     c.flow_free = i
@@ -234,18 +234,17 @@ cdef inline uint32_t flow_new(Core* c, const uint64_t* key, uint32_t hash, uint8
         index_insert(&c.index, hash, i)
     memset(f, 0, sizeof(Flow))
     memcpy(f.key, key, 40)
-    f.hash = hash
     f.proto = proto
     f.orig_dir = orig_dir
     c.serial += 1
     f.serial = c.serial
     f.app = NO_APP
     f.in_use = 1
-    f.started_ns = f.ended_ns = f.last_ns = started_ns
+    f.started_ns = f.last_ns = started_ns
     f.handshake_responder_ns = f.handshake_originator_ns = f.rtt_min_ns = NONE_NS
     f.last_rtt_ns[0] = f.last_rtt_ns[1] = NONE_NS
     f.half[0].wscale = f.half[1].wscale = 255
-    f.mss = 1460
+    f.half[0].mss = f.half[1].mss = 1460
     originator_of(f, &oh, &ol, &port)
     responder_of(f, &rh, &rl, &port)
     f.role = role_of(c, oh, ol, rh, rl)

@@ -4,7 +4,7 @@ from sensor._native.account cimport (
     count_at, count_packet, count_sent, count_stray, is_sent, network_sample)
 from sensor._native.app_dispatch cimport app_gap, app_segment
 from sensor._native.attempts cimport (
-    attempt_count, attempt_end, attempt_endpoint, attempt_new, attempt_promote, attempt_role)
+    attempt_count, attempt_end, attempt_endpoint, attempt_new, attempt_promote, )
 from sensor._native.clock cimport NONE_NS, NS_PER_MS, NS_PER_SECOND, NS_PER_US
 from sensor._native.core cimport Core, likely_server
 from sensor._native.counters cimport (
@@ -60,12 +60,8 @@ cdef inline void syn_new(Core* c, const Packet* p) noexcept nogil:
     cdef HalfOpen* e
     c.opened[0] += 1
     c.now.totals[<int> C_CONNECTIONS_NEW] += 1
-    attempt_new(c, p)
-    e = half_open_find(&c.half_open, p.key, p.hash)
-    if e == NULL:
-        count_stray(c, p.wire_len, LEAF_OTHER_TCP)
-    else:
-        count_sent(c, attempt_role(c, e), is_sent(attempt_role(c, e), True), p.wire_len)
+    e = attempt_new(c, p)
+    count_sent(c, e.role, is_sent(e.role, True), p.wire_len)
 
 
 cdef inline uint32_t midstream_new(Core* c, const Packet* p) noexcept nogil:
@@ -94,7 +90,7 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
     # A segment on a tuple with an attempt. Returns the flow it became, or NIL when it is dealt with.
     cdef bint from_orig = p.dir == e.orig_dir
     cdef uint8_t flags = p.tcp_flags
-    cdef uint8_t role = attempt_role(c, e)
+    cdef uint8_t role = e.role
     cdef uint32_t i
     cdef Flow* f
     cdef uint64_t ns
@@ -226,9 +222,9 @@ cdef inline void ts_echo(Core* c, Flow* f, uint8_t side, const Packet* p, bint e
     # Only pure ACKs, and only near the known RTT: a delayed ACK must not pass for the network.
     cdef uint8_t d = 1 - side
     cdef uint64_t ns
-    if not f.ts_waiting & (1 << d) or seq_diff(p.ts_ecr, f.ts_out[d]) < 0:
+    if not f.waiting & (1 << d) or seq_diff(p.ts_ecr, f.ts_out[d]) < 0:
         return
-    f.ts_waiting &= ~(1 << d)
+    f.waiting &= ~(1 << d)
     if p.ts_ecr != f.ts_out[d] or exact or p.payload_len or p.ts_ns < f.half[d].advanced_ns:
         return
     ns = <uint64_t> (tick64(p.ts_ns) - f.ts_tick[d]) << 6
@@ -259,8 +255,8 @@ cdef inline void tcp_segment(Core* c, uint32_t i, const Packet* p) noexcept nogi
     me.wire += p.wire_len
     if p.ts_ns > f.last_ns:
         f.last_ns = p.ts_ns
-    if not was_closed or me.state != TE_CLOSED:
-        f.ended_ns = f.last_ns
+    if was_closed and me.state != TE_CLOSED:
+        f.closed_ns = f.last_ns
     count_packet(c, f, side == 0, p.wire_len)
     if p.flags & (PKT_GSO | PKT_CUT | PKT_TUNNELLED | PKT_FRAGMENT):
         if p.flags & PKT_GSO:
@@ -280,8 +276,8 @@ cdef inline void tcp_segment(Core* c, uint32_t i, const Packet* p) noexcept nogi
             me.start = seq
         if p.wscale != 255:
             me.wscale = p.wscale
-        if p.mss and p.mss < f.mss:
-            f.mss = p.mss
+        if p.mss and p.mss < me.mss:
+            me.mss = peer.mss = p.mss
     if not me.seen and not flags & TCP_RST:
         me.seen = 1
         if not flags & TCP_SYN:
@@ -315,10 +311,10 @@ cdef inline void tcp_segment(Core* c, uint32_t i, const Packet* p) noexcept nogi
                 me.bytes -= 1
             if flags & TCP_FIN:
                 me.bytes -= 1
-        if p.flags & PKT_TIMESTAMP and seg == SEG_NEXT and len and p.ts_val != fresh_ts and not f.ts_waiting & (1 << side):
+        if p.flags & PKT_TIMESTAMP and seg == SEG_NEXT and len and p.ts_val != fresh_ts and not f.waiting & (1 << side):
             f.ts_out[side] = p.ts_val
             f.ts_tick[side] = tick64(p.ts_ns)
-            f.ts_waiting |= 1 << side
+            f.waiting |= 1 << side
     # ---- what it acknowledges
     if flags & TCP_ACK and not flags & TCP_RST:
         count_at(c, f, C_ACKS, 1)
@@ -345,7 +341,7 @@ cdef inline void tcp_segment(Core* c, uint32_t i, const Packet* p) noexcept nogi
                 hist_record(&c.now.latency[<int> L_TCP_ACK], acked.rtt_ns)
                 if acked.cls == SAMPLE_NET:
                     network_sample(c, f, side, acked.rtt_ns)
-            if p.flags & PKT_TIMESTAMP and f.ts_waiting:
+            if p.flags & PKT_TIMESTAMP and f.waiting & 3:
                 ts_echo(c, f, side, p, exact)
     me.window = p.window
     # ---- its payload
@@ -363,6 +359,7 @@ cdef inline void tcp_segment(Core* c, uint32_t i, const Packet* p) noexcept nogi
             count_at(c, f, C_RESETS, 1)
     tcp_advance(f, side, flags, seq, len)
     if not was_closed and flow_closed(f):
+        f.closed_ns = f.last_ns
         wheel_remove(c.wheel, c.flows, i)
         wheel_insert(c.wheel, c.flows, i, f.last_ns + idle_limit_ns(f))
 

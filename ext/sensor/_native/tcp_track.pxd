@@ -87,6 +87,19 @@ cdef inline void open_hole(Flow* f, uint8_t d, uint32_t left, uint32_t right) no
             f.hole[d][0] = f.hole[d][1]        # forget the oldest
     f.hole[d][i].left = left
     f.hole[d][i].right = right
+    f.waiting |= <uint8_t> (4 << d)
+
+
+cdef inline void close_holes(Flow* f, uint8_t d, uint32_t ack) noexcept nogil:
+    # What is acknowledged need not be waited for.
+    cdef int i
+    cdef bint left = False
+    for i in range(HOLES):
+        if f.hole[d][i].left != f.hole[d][i].right and seq_diff(f.hole[d][i].right, ack) <= 0:
+            f.hole[d][i].left = f.hole[d][i].right
+        left = left or f.hole[d][i].left != f.hole[d][i].right
+    if not left:
+        f.waiting &= <uint8_t> ~(4 << d)
 
 
 cdef inline Segment track_data(Flow* f, uint8_t d, const Packet* p, uint32_t seq, uint32_t len,
@@ -170,7 +183,7 @@ cdef inline Acked track_ack(Flow* f, uint8_t d, uint32_t ack, uint32_t len, bint
                         out.rtt_ns = <uint64_t> (tick64(now) - f.sample[d][i].tick) << 6
                         if len or control:
                             out.cls = SAMPLE_PIGGY
-                        elif covered + 100 >= 2 * <uint32_t> f.mss:
+                        elif covered + 100 >= 2 * <uint32_t> h.mss:
                             out.cls = SAMPLE_NET
                         else:
                             out.cls = SAMPLE_PURE1
@@ -180,9 +193,8 @@ cdef inline Acked track_ack(Flow* f, uint8_t d, uint32_t ack, uint32_t len, bint
             h.samples = <uint8_t> kept
         h.una = ack
         h.dup_acks = 0
-        for i in range(HOLES):
-            if f.hole[d][i].left != f.hole[d][i].right and seq_diff(f.hole[d][i].right, ack) <= 0:
-                f.hole[d][i].left = f.hole[d][i].right
+        if f.waiting & (4 << d):
+            close_holes(f, d, ack)
     elif advance == 0 and len == 0 and not control and window == f.half[1 - d].window and h.una != h.nxt:
         if h.dup_acks < 255:
             h.dup_acks += 1
