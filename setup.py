@@ -37,7 +37,7 @@ if CHECKED:
     CFLAGS += ["-O1", "-g", "-UNDEBUG", "-DSENSOR_CHECKED=1", "-fno-omit-frame-pointer"]
 else:
     CFLAGS += ["-O3", "-g0"]
-    LDFLAGS += [] if os.environ.get("NOSTRIP") else ["-Wl,-s"] if sys.platform == "linux" else []
+    LDFLAGS += ["-Wl,-s"] if sys.platform == "linux" else []
 if BUILD == "sanitize":
     CFLAGS += ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
     LDFLAGS += ["-fsanitize=address,undefined"]

@@ -1,5 +1,6 @@
 """The command `sensor`; a command's module is imported when it is run, so --help is instant."""
 
+import os
 import sys
 from importlib import import_module
 
@@ -54,6 +55,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run a command; every way it can end is an exit status of DESIGN 4.1, never a traceback."""
+    # NumPy's BLAS would start a spinning thread per core; nothing here multiplies matrices.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         status = cli(prog_name="sensor", standalone_mode=False)
         sys.stdout.flush()
