@@ -1,3 +1,4 @@
+# ruff: noqa: E501, S608 - a view and its meaning are one piece; all text is ours
 """Views that answer the common questions, in plain SQLite: no function of ours is needed.
 
 Percentiles come from merged histograms: `latency_slots` of an hour is JSON {us: samples}, the
@@ -6,7 +7,9 @@ percentile of percentiles is wrong by up to 81 %.) The comments are the referenc
 """
 
 # Readable times: microseconds since 1970 as RFC 3339 in UTC.
-TIME = "strftime('%Y-%m-%dT%H:%M:%S', {0} / 1000000, 'unixepoch') || printf('.%06dZ', {0} % 1000000)"
+TIME = (
+    "strftime('%Y-%m-%dT%H:%M:%S', {0} / 1000000, 'unixepoch') || printf('.%06dZ', {0} % 1000000)"
+)
 SECOND = "strftime('%Y-%m-%dT%H:%M:%SZ', {0} / 1000000, 'unixepoch')"
 
 
