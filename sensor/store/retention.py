@@ -17,7 +17,6 @@ HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 LONG_WINDOW_S = 60  # shorter windows are kept for `short_windows` only
 SWEEP_EVERY_US = HOUR_US  # of packet time
-SIZE_EVERY = 16  # windows between two looks at the size
 SHRINK_TO = 0.9  # of the cap: so that not every window has to delete
 STEPS = 10  # parts of the rows that are deleted at a time to make room
 
@@ -65,14 +64,12 @@ class Retention:
         self._db = db
         self._limits = limits
         self._swept: dict[tuple[str, str], int] = {}  # run: newest packet at its last sweep
-        self._windows = 0
 
     def wrote(self, agent: AgentRow) -> None:
         """Sweeps now and then: once per hour of packet time, and when the file is too large.
 
         The window is safe already: a sweep that fails (the disk is full) is tried again later.
         """
-        self._windows += 1
         with suppress(sqlite3.OperationalError):
             newest = agent.last_packet
             if newest is not None:
@@ -80,8 +77,7 @@ class Retention:
                 if newest - last >= SWEEP_EVERY_US:
                     self.expire(agent)
                     self._swept[agent.agent_id, agent.boot_id] = newest
-            if self._windows % SIZE_EVERY == 0:
-                self.shrink()
+            self.shrink()
 
     def expire(self, agent: AgentRow) -> int:
         """Delete what is too old for this agent's run; how many rows."""
@@ -150,8 +146,9 @@ class Retention:
     def _give_back(self) -> None:
         """Return free pages to the file system; a reader in the way only puts it off."""
         with suppress(sqlite3.OperationalError):
-            self._db.execute("PRAGMA incremental_vacuum").fetchall()
-            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            # execute() would step this pragma once, which frees one page.
+            self._db.executescript("PRAGMA incremental_vacuum")
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _count(self, name: str, rows: int) -> None:
         self._db.execute(

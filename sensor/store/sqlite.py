@@ -28,8 +28,9 @@ from sensor.model.rows import (
     WindowRows,
 )
 from sensor.store.hours import Hours
-from sensor.store.migrations import APPLICATION_ID, CURRENT, migrate
+from sensor.store.migrations import migrate
 from sensor.store.retention import Limits, Retention
+from sensor.store.tables import APPLICATION_ID, CURRENT
 
 MAGIC = b"SQLite format 3\0"
 BUSY_MS = 5000  # how long a reader's checkpoint may keep us waiting
