@@ -12,8 +12,6 @@ from sqlite_utils import Database, Migrations
 from sensor.store.tables import SCHEMA_1
 from sensor.store.views import VIEWS
 
-APPLICATION_ID = 0x53454E53  # "SENS": `file` and other tools tell whose database it is
-
 migrations = Migrations("sensor")
 
 
@@ -32,10 +30,7 @@ def m0001_tables(db: Database) -> None:
     for statement in statements(SCHEMA_1):
         db.conn.execute(statement)
     db.conn.execute("INSERT INTO store_counters VALUES ('next_seq', 1)")
-    db.conn.execute("PRAGMA user_version = 1")
-
-
-CURRENT = 1  # user_version after the last step
+    db.conn.execute("PRAGMA user_version = 1")  # the last step sets tables.CURRENT
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -1,7 +1,9 @@
 """HDR histograms as sparse slots, {largest us of the slot: samples}: what SQL can add up."""
 
 import json
+from bisect import bisect_left
 from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 from hdrh.histogram import HdrHistogram
@@ -35,21 +37,11 @@ def add_slots(into: Slots, more: Slots) -> None:
         into[us] = into.get(us, 0) + n
 
 
-def percentiles(slots: Slots, *wanted: int) -> list[int | None]:
-    """Values at the nearest rank; None without samples."""
-    total = sum(slots.values())
-    values: list[int | None] = []
-    ordered = sorted(slots.items())
-    for p in wanted:
-        upto = 0
-        value = None
-        for us, n in ordered:
-            upto += n
-            value = us
-            if upto * 100 >= total * p:
-                break
-        values.append(value)
-    return values
+def percentiles(slots: Slots, *wanted: int) -> list[int]:
+    """Values at the nearest rank of at least one sample."""
+    ordered = sorted(slots)
+    upto = list(accumulate(slots[us] for us in ordered))
+    return [ordered[bisect_left(upto, -(-upto[-1] * p // 100))] for p in wanted]
 
 
 def to_json(slots: Slots) -> str:

@@ -28,8 +28,9 @@ from sensor.model.rows import (
     WindowRows,
 )
 from sensor.store.hours import Hours
-from sensor.store.migrations import APPLICATION_ID, CURRENT, migrate
+from sensor.store.migrations import migrate
 from sensor.store.retention import Limits, Retention
+from sensor.store.tables import APPLICATION_ID, CURRENT
 
 MAGIC = b"SQLite format 3\0"
 BUSY_MS = 5000  # how long a reader's checkpoint may keep us waiting
@@ -39,7 +40,7 @@ WAL_LIMIT = 64 << 20  # octets the log is cut back to
 def insertion(table: str, row: Any, *extra: str, verb: str = "INSERT") -> str:
     """The statement that inserts one kind of row, its own columns first."""
     columns = [*row._fields, *extra]
-    return f"{verb} INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - names are ours
+    return f"{verb} INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
 
 
 PLAIN = {  # field of WindowRows: statement; `seq` comes last
@@ -68,9 +69,7 @@ AGENT = (
 
 def connect(path: str) -> sqlite3.Connection:
     """A connection whose transactions are ours to begin and end."""
-    db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1000)
-    db.execute("PRAGMA trusted_schema = OFF")
-    return db
+    return sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1000)
 
 
 def reason(error: sqlite3.Error) -> str:
@@ -126,7 +125,7 @@ class SqliteStore:
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
         tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
-        if not ours and (tables or not is_new and version):
+        if not ours and (tables or (version and not is_new)):
             raise self._error("a database of another program")
         if version > CURRENT:
             raise self._error(
@@ -166,10 +165,9 @@ class SqliteStore:
             self._retention.wrote(window.agent)
 
     def _numbered(self, rows: Any) -> Iterator[tuple[object, ...]]:
-        seq = self._next_seq
-        for seq, row in enumerate(rows, seq):
-            yield (*row, seq)
-            self._next_seq = seq + 1
+        for row in rows:
+            yield (*row, self._next_seq)
+            self._next_seq += 1
 
     def _metrics(self, window: WindowRows) -> None:
         for row in window.metrics:

@@ -7,6 +7,9 @@ What is observed is append-only and numbered by the one `seq` of the database; `
 A migration that has shipped is never edited: what changes comes as a further migration.
 """
 
+APPLICATION_ID = 0x53454E53  # "SENS": tells whose database it is
+CURRENT = 1  # user_version after the last migration
+
 METRICS = """
 CREATE TABLE network_performance_metrics ( -- What one agent had with one endpoint in one window; the specification's columns, then ours.
     id TEXT PRIMARY KEY, -- UUIDv5 of agent_id, boot_id and seq
