@@ -12,20 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor.model.address import address_text
+from sensor.model.application import NAME_DNS, NAME_SOURCES, SERVICES
 from sensor.model.community_id import community_id
 from sensor.model.connection import conn_state_names, end_reason_names
 from sensor.model.endpoint import endpoint_label, protocol_name
 from sensor.model.text import decode_name
 
 NONE_NS = np.uint64((1 << 64) - 1)
-# Zeek's service names where it has one, by AppProto (app.pxd).
-SERVICES = (
-    None, "http", "ssl", "http2", "grpc", "websocket", "dns", "quic", "rtp", "ssh", "ftp", "smtp",
-    "ntp", "dhcp", "snmp", "sip", "mdns", "llmnr", "ssdp", None, None,
-)  # fmt: skip
-NAME_SOURCES = (None, "dns", "host", "sni")  # NameSource (sink.pxd)
-NAME_DNS = 1
-NAME_SNI = 3
 CONN_STATES = conn_state_names()
 END_REASONS = end_reason_names()
 MIDSTREAM, GSO, TRUNCATED, TUNNELLED, FRAGMENTS = 1, 4, 8, 16, 32  # FlowFlag (flow.pxd)

@@ -6,7 +6,6 @@ octets are folded into `__other__`, which is what the native floor does within a
 """
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +14,10 @@ from sensor._native.counters import Counter
 from sensor._native.faces import Rows, Window
 from sensor.metrics.histograms import Latency
 from sensor.metrics.latency import two_way
-from sensor.model.address import address_text
+from sensor.model.endpoint import OTHER, endpoint_label
 from sensor.model.text import decode_name
 
 ROOM = 512
-OTHER = "__other__"
-PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6", 132: "sctp"}
-ICMP = (1, 58)
 SCALARS = (  # in the order that EndpointFigures._add takes them
     "jitter_count",
     "jitter_sum_ns",
@@ -71,20 +67,10 @@ class Endpoint:
 def labels(rows: Rows) -> list[str]:
     """`name:port/proto` of each row; IPv6 addresses in brackets; ICMP has no port."""
     columns = [rows[c].tolist() for c in ("name", "name_len", "address", "port", "protocol")]
-    return [label(*row) for row in zip(*columns, strict=True)]
-
-
-@lru_cache(maxsize=65536)
-def label(name: bytes, length: int, address: bytes, port: int, number: int) -> str:
-    """One endpoint's label."""
-    shown = decode_name(name[:length]) if length else bracketed(address)
-    protocol = PROTOCOLS.get(number, f"ip{number}")
-    return f"{shown}/{protocol}" if number in ICMP else f"{shown}:{port}/{protocol}"
-
-
-def bracketed(packed: bytes) -> str:
-    text = address_text(packed)
-    return f"[{text}]" if ":" in text else text
+    return [
+        endpoint_label(name[:length], address, port, protocol)
+        for name, length, address, port, protocol in zip(*columns, strict=True)
+    ]
 
 
 class EndpointFigures:

@@ -8,11 +8,11 @@ from sensor.metrics.geography import GeographyFigures
 from sensor.metrics.health import HealthFigures
 from sensor.metrics.latency import LatencyFigures
 from sensor.metrics.protocols import ProtocolFigures
+from sensor.model.application import NAME_SNI
 from sensor.model.metrics import NetworkMetrics
 from sensor.model.text import decode_name
 from sensor.model.time import rfc3339
 
-NAME_SNI = 3  # NameSource (sink.pxd)
 SERVER_NAMES = 1000  # distinct TLS server names kept for the document
 
 

@@ -4,12 +4,12 @@ import numpy as np
 
 from sensor._native.counters import Counter
 from sensor._native.faces import LEAVES, Window
+from sensor.model.application import APP_DNS
 from sensor.model.metrics import ProtocolDistribution
 
 TCP_LEAVES = ("http", "https", "websocket", "grpc", "other_tcp")
 UDP_LEAVES = ("quic", "other_udp")
 TCP = 6  # IP protocol number
-APP_DNS = 6  # AppProto (app.pxd)
 
 
 class ProtocolFigures:

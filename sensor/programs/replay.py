@@ -18,7 +18,7 @@ import click
 from sensor._native.engine import Engine
 from sensor._native.savefile import Savefile
 from sensor.capture.savefile import STDIN, find_savefiles, open_savefile
-from sensor.errors import DamagedCapture, InputError, SensorError, UsageError
+from sensor.errors import DamagedCapture, InputError, SensorError
 from sensor.flow.locality import LEARN_PACKETS, Local, given, learn
 from sensor.flow.meter import Consumer, Meter, Pace
 from sensor.flow.quic_initial import server_name
@@ -99,10 +99,11 @@ class Replay:
         self.agent_id = agent_id(agent)
         self._looked_at: dict[str, Savefile] = {}  # standard input cannot be opened twice
         local = learn_local(self.inputs, self._looked_at) if local is None else local
-        home = region_of(local.prefixes[0][0]) if local.known else None
+        self.home = region_of(local.prefixes[0][0]) if local.known else None
+        self.window_s = window_s
         self.network_id = network_id(NETWORK, local.texts())
         self.capture = Capture(files=self.inputs, local=local)
-        self.figures = Figures(local_known=local.known, home=home)
+        self.figures = Figures(local_known=local.known, home=self.home)
         self.engine = Engine(
             local=list(local.prefixes), window_ns=window_s * 10**9, server_name=server_name
         )
@@ -209,7 +210,10 @@ def open_store(
     stack: ExitStack, replay: Replay, path: str, workspace_id: str
 ) -> tuple[Consumer, ...]:
     """The store as a consumer, closed with `stack`."""
-    raise UsageError(f"--db {path}: this build has no store yet")
+    keep = import_module("sensor.programs.keep")
+    store = import_module("sensor.store.sqlite").SqliteStore(path)
+    keeper: Consumer = stack.enter_context(keep.Keeper(store, replay, workspace_id))
+    return (keeper,)
 
 
 def show_progress(stack: ExitStack, size: int | None) -> Progress | None:

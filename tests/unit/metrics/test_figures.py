@@ -9,13 +9,14 @@ import pytest
 from sensor._native.faces import KINDS, LEAVES, Window
 from sensor.metrics.bandwidth import BandwidthFigures, BurstMeter
 from sensor.metrics.connections import ConnectionFigures
-from sensor.metrics.endpoints import OTHER, ROOM, EndpointFigures
+from sensor.metrics.endpoints import ROOM, EndpointFigures
 from sensor.metrics.figures import Figures
 from sensor.metrics.geography import GeographyFigures, region_of
 from sensor.metrics.health import BLIND, DEGRADED, OK, quality
 from sensor.metrics.latency import LatencyFigures
 from sensor.metrics.protocols import ProtocolFigures
 from sensor.model.address import pack_address
+from sensor.model.endpoint import OTHER
 from tests.unit.windows import (
     endpoint,
     endpoints,

@@ -1,0 +1,124 @@
+"""Keeps a replay in a store: one transaction per window, and nothing in it that tells two runs of
+the same capture apart."""
+
+import json
+from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
+from typing import Protocol, Self
+from uuid import UUID, uuid5
+
+from sensor._native.faces import Engine, Rows, Window
+from sensor.flow.connections import connections_from_flows
+from sensor.metrics.rows import rows_of
+from sensor.model.rows import AgentRow, WindowRows
+from sensor.programs.document import Capture
+from sensor.store.base import Store
+
+MOST_ROWS = 200_000  # connections held for their window's transaction; beyond, an extra one
+
+
+class Run(Protocol):
+    """What is kept of the replay itself."""
+
+    agent_id: str
+    network_id: str
+    home: str | None
+    window_s: int
+    engine: Engine
+    capture: Capture
+
+
+class Keeper:
+    """A consumer that writes; as a context it writes what is left and closes the store."""
+
+    def __init__(self, store: Store, run: Run, workspace_id: str) -> None:
+        self.store = store
+        self.run = run
+        self.workspace_id = workspace_id
+        self._flows: list[tuple[Rows, bytes]] = []
+        self._held = 0
+        self._counted: dict[str, int] = {}
+        self._anomalies: dict[str, int] = {}
+        self._boot_id: str | None = None
+
+    def flows(self, rows: Rows, names: bytes) -> None:
+        """Finished connections; kept until their window ends."""
+        self._flows.append((rows, names))
+        self._held += len(rows)
+        if self._held >= MOST_ROWS:
+            self._write_flows()
+
+    def window(self, window: Window) -> None:
+        """One transaction."""
+        agent = self._agent()
+        counted, anomalies = self.run.engine.counters(), self.run.engine.anomalies()
+        rows = rows_of(
+            window,
+            agent,
+            self._connections(agent),
+            risen(self._counted, counted),
+            risen(self._anomalies, anomalies),
+        )
+        self.store.write_window(rows)
+        self._counted, self._anomalies = counted, anomalies
+        self._forget()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *failure: object) -> None:
+        try:
+            if kind is None:
+                self._write_flows()  # the agent too, when there was nothing else
+        finally:
+            self.store.close()
+
+    def _write_flows(self) -> None:
+        agent = self._agent()
+        self.store.write_window(WindowRows(agent=agent, connections=self._connections(agent)))
+        self._forget()
+
+    def _connections(self, agent: AgentRow) -> chain[tuple[object, ...]]:
+        known = self.run.capture.local.known
+        return chain.from_iterable(
+            connections_from_flows(rows, names, agent.agent_id, agent.boot_id, local_known=known)
+            for rows, names in self._flows
+        )
+
+    def _forget(self) -> None:
+        self._flows.clear()
+        self._held = 0
+
+    def _agent(self) -> AgentRow:
+        run, capture = self.run, self.run.capture
+        if self._boot_id is None:
+            # The same capture, looked at in the same way, is the same run.
+            identity = f"{capture.first_ns}/{run.network_id}/{run.window_s}"
+            self._boot_id = str(uuid5(UUID(run.agent_id), identity))
+        return AgentRow(
+            agent_id=run.agent_id,
+            boot_id=self._boot_id,
+            source="replay",
+            workspace_id=self.workspace_id,
+            network_id=run.network_id,
+            region=run.home,
+            hostname=None,
+            version=sensor_version(),
+            local_prefixes=json.dumps(capture.local.texts()),
+            local_source=capture.local.source,
+            first_packet=None if capture.first_ns is None else capture.first_ns // 1000,
+            last_packet=None if capture.last_ns is None else capture.last_ns // 1000,
+        )
+
+
+def sensor_version() -> str:
+    """Of the installed package; a source tree that is not installed does not know."""
+    try:
+        return version("shadower-sensor")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def risen(before: dict[str, int], now: dict[str, int]) -> dict[str, int]:
+    """What cumulative counts rose by; only those that did."""
+    return {name: n - before.get(name, 0) for name, n in now.items() if n != before.get(name, 0)}
