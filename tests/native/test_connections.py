@@ -223,7 +223,7 @@ def test_unanswered_attempts_end_after_75_seconds_and_fail_after_5():
     assert [state(r)[0] for r, _ in rows] == ["S0", "S0"]
     assert EndReason(rows[0][0]["end_reason"]).name == "END_IDLE"
     from_counter = sum(int(w["endpoints"]["counters"][:, 6].sum()) for w in windows)
-    assert from_counter == 1                          # the second one was not given its 5 s
+    assert from_counter == 1  # the second one was not given its 5 s
 
 
 def test_udp_and_icmp_follow_flow_semantics():
@@ -244,7 +244,9 @@ def test_udp_and_icmp_follow_flow_semantics():
 
 
 def test_server_side_first_packet_is_turned():
-    frames = [(START_NS, udp_frame("198.51.100.2", "192.0.2.1", 53, 40000, b"x" * 20), 62, ETHERNET)]
+    frames = [
+        (START_NS, udp_frame("198.51.100.2", "192.0.2.1", 53, 40000, b"x" * 20), 62, ETHERNET)
+    ]
     row = only(frames)
     assert (row["orig_port"], row["resp_port"]) == (40000, 53)
     assert state(row) == ("SHR", "^d")
@@ -253,13 +255,13 @@ def test_server_side_first_packet_is_turned():
 def test_loss_is_told_from_reordering_and_from_capture_gaps():
     talk = established()
     talk.orig("PA", 101, 301, b"a" * 1000, ms=0)
-    talk.orig("PA", 2101, 301, b"c" * 1000, ms=30)     # 1101..2101 is missing here ...
-    talk.orig("PA", 1101, 301, b"b" * 1000, ms=1)      # ... and sent again 30 ms later
+    talk.orig("PA", 2101, 301, b"c" * 1000, ms=30)  # 1101..2101 is missing here ...
+    talk.orig("PA", 1101, 301, b"b" * 1000, ms=1)  # ... and sent again 30 ms later
     talk.orig("PA", 3101, 301, b"d" * 1000, ms=30)
-    talk.orig("PA", 3101, 301, b"d" * 1000, ms=1)      # lost behind us, sent again
+    talk.orig("PA", 3101, 301, b"d" * 1000, ms=1)  # lost behind us, sent again
     talk.resp("A", 301, 4101)
-    talk.orig("PA", 101, 301, b"a" * 1000)             # already acknowledged
-    talk.resp("A", 301, 9101)                          # acknowledges what was never captured
+    talk.orig("PA", 101, 301, b"a" * 1000)  # already acknowledged
+    talk.resp("A", 301, 9101)  # acknowledges what was never captured
     row = only(talk.frames)
     assert (row["lost_upstream"], row["lost_downstream"]) == (1, 1)
     assert row["retransmissions"] == 3
@@ -268,7 +270,7 @@ def test_loss_is_told_from_reordering_and_from_capture_gaps():
 
     late = established()
     late.orig("PA", 2101, 301, b"c" * 1000, ms=0.2)
-    late.orig("PA", 101, 301, b"a" * 2000, ms=1)       # 0.2 ms late: reordering
+    late.orig("PA", 101, 301, b"a" * 2000, ms=1)  # 0.2 ms late: reordering
     row = only(late.frames)
     assert (row["out_of_order"], row["lost_upstream"], row["retransmissions"]) == (1, 0, 0)
 
@@ -284,7 +286,7 @@ def test_endpoints_seconds_and_leaves_add_up_to_the_whole():
     counters = sum(w["endpoints"]["counters"].sum(axis=0).astype(int) for w in windows)
     assert counters[2] + counters[3] == octets
     assert counters[0] + counters[1] == len(talk.frames + other.frames)
-    assert (counters[0], counters[1]) == (6, 5)        # sent and received, as seen from 10/8
+    assert (counters[0], counters[1]) == (6, 5)  # sent and received, as seen from 10/8
     seconds = np.concatenate([w["seconds"] for w in windows])
     assert int(seconds["bytes_in"].sum() + seconds["bytes_out"].sum()) == octets
     assert int(seconds["bins_out"].sum()) == int(seconds["bytes_out"].sum())

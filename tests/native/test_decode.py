@@ -33,7 +33,6 @@ V6, FRAGMENT, LATER, TUNNELLED, CUT, GSO, TIMESTAMP, QUOTE, ECN_CE = (1 << i for
 CLASSES = ("truncated", "malformed", "unsupported")
 
 
-
 def ether(**fields: object) -> Packet:
     return Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02", **fields)
 
@@ -108,8 +107,16 @@ def test_mss_and_scale_only_count_on_a_syn() -> None:
     assert (out["mss"], out["wscale"]) == (0, 255)
 
 
-@pytest.mark.parametrize("options", [b"\x08\x00" * 2, b"\x08\x01" * 2, b"\x02\x05\x01\x01",
-                                     b"\x01\x01\x01\x08", b"\xfe\xff\x01\x01"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        b"\x08\x00" * 2,
+        b"\x08\x01" * 2,
+        b"\x02\x05\x01\x01",
+        b"\x01\x01\x01\x08",
+        b"\xfe\xff\x01\x01",
+    ],
+)
 def test_bad_tcp_options_are_noted_and_end(options: bytes) -> None:
     head = pack("!HHIIBBHHH", 1, 2, 3, 4, (20 + len(options)) // 4 << 4, 0x10, 5, 0, 0)
     out = decoded(ether() / ip4(proto=6) / Raw(head + options + b"data"))
@@ -177,8 +184,9 @@ def test_icmp_request_and_reply_share_a_key(ask: int, answer: int) -> None:
     assert (there["icmp_type"], back["icmp_type"]) == (ask, answer)
 
 
-@pytest.mark.parametrize(("ask", "answer"),
-                         [(128, 129), (130, 131), (133, 134), (135, 136), (139, 140), (144, 145)])
+@pytest.mark.parametrize(
+    ("ask", "answer"), [(128, 129), (130, 131), (133, 134), (135, 136), (139, 140), (144, 145)]
+)
 def test_icmpv6_request_and_reply_share_a_key(ask: int, answer: int) -> None:
     a, b = "2001:db8::1", "2001:db8::2"
     there = decoded(ether() / IPv6(src=a, dst=b, nh=58) / Raw(pack("!BBHI", ask, 0, 0, 0)))
@@ -188,16 +196,28 @@ def test_icmpv6_request_and_reply_share_a_key(ask: int, answer: int) -> None:
 
 def test_icmp_error_names_the_flow_it_complains_about() -> None:
     lost = decoded(ether() / IP4 / UDP(sport=4000, dport=53) / b"q")
-    error = (ether() / IP(src="203.0.113.9", dst="192.0.2.1") / ICMP(type=3, code=3)
-             / IPerror(src="192.0.2.1", dst="198.51.100.7") / UDPerror(sport=4000, dport=53))
+    error = (
+        ether()
+        / IP(src="203.0.113.9", dst="192.0.2.1")
+        / ICMP(type=3, code=3)
+        / IPerror(src="192.0.2.1", dst="198.51.100.7")
+        / UDPerror(sport=4000, dport=53)
+    )
     out = decoded(error)
     assert out["flags"] & QUOTE
     assert (out["quoted_key"], out["quoted_hash"], out["quoted_dir"]) == (
-        lost["key"], lost["hash"], lost["dir"])
+        lost["key"],
+        lost["hash"],
+        lost["dir"],
+    )
     assert out["key"] == key_of("203.0.113.9", 3, "192.0.2.1", 3, 1)[0]
     quoted6 = IP6 / IPv6ExtHdrDestOpt() / TCP(sport=40000, dport=443)
-    out = decoded(ether() / IPv6(src="2001:db8::ff", dst="2001:db8::1")
-                  / ICMPv6TimeExceeded() / Raw(wire(quoted6)))
+    out = decoded(
+        ether()
+        / IPv6(src="2001:db8::ff", dst="2001:db8::1")
+        / ICMPv6TimeExceeded()
+        / Raw(wire(quoted6))
+    )
     assert (out["quoted_key"], out["quoted_dir"]) == FLOW6
 
 
@@ -209,8 +229,10 @@ def test_icmp_error_with_a_bad_quote_is_noted() -> None:
 
 
 def test_a_quote_without_ports_is_no_fault() -> None:
-    for quoted in (IP(src="192.0.2.1", dst="192.0.2.2", proto=50),
-                   IP(src="192.0.2.1", dst="192.0.2.2", proto=17, frag=3)):
+    for quoted in (
+        IP(src="192.0.2.1", dst="192.0.2.2", proto=50),
+        IP(src="192.0.2.1", dst="192.0.2.2", proto=17, frag=3),
+    ):
         out = decoded(ether() / IP4 / ICMP(type=3) / Raw(wire(quoted) + b"8octets!"))
         assert (out["result"], out["anomalies"]) == ("ok", {})
         assert not out["flags"] & QUOTE
@@ -287,8 +309,10 @@ def test_loopback_families_of_ipv6(family: int) -> None:
     assert decoded(pack("<I", family) + wire(IP6 / SEGMENT), 0)["key"] == FLOW6[0]
 
 
-@pytest.mark.parametrize("tags", [Dot1Q(vlan=7), Dot1AD(vlan=7) / Dot1Q(vlan=9),
-                                  Dot1Q(vlan=7) / Dot1Q(vlan=8) / Dot1Q(vlan=9)])
+@pytest.mark.parametrize(
+    "tags",
+    [Dot1Q(vlan=7), Dot1AD(vlan=7) / Dot1Q(vlan=9), Dot1Q(vlan=7) / Dot1Q(vlan=8) / Dot1Q(vlan=9)],
+)
 def test_the_outermost_vlan_is_kept(tags: Packet) -> None:
     out = decoded(ether() / tags / IP4 / SEGMENT)
     assert is_flow4(out)
@@ -303,11 +327,18 @@ def test_pppoe_session_and_mpls_stacks() -> None:
     assert is_flow4(decoded(pseudowire))
 
 
-@pytest.mark.parametrize("frame", [
-    ether() / ARP(), ether() / LLC() / STP(), ether(type=0x88CC) / b"lldp",
-    ether() / LLC() / SNAP(OUI=0x0C, code=0x2000) / b"cdp", ether() / ip4(proto=50) / b"esp!esp!",
-    ether() / ip4(proto=2) / b"igmpigmp", ether() / ip4(proto=132) / b"sctpsctp",
-])
+@pytest.mark.parametrize(
+    "frame",
+    [
+        ether() / ARP(),
+        ether() / LLC() / STP(),
+        ether(type=0x88CC) / b"lldp",
+        ether() / LLC() / SNAP(OUI=0x0C, code=0x2000) / b"cdp",
+        ether() / ip4(proto=50) / b"esp!esp!",
+        ether() / ip4(proto=2) / b"igmpigmp",
+        ether() / ip4(proto=132) / b"sctpsctp",
+    ],
+)
 def test_understood_but_no_flow(frame: Packet) -> None:
     assert decoded(frame)["result"] == "no_flow"
 
@@ -341,8 +372,9 @@ def chain_of(n: int) -> bytes:
     return wire(head / Raw(headers + wire(SEGMENT)))
 
 
-@pytest.mark.parametrize(("headers", "result"), [
-    (1, "ok"), (16, "ok"), (17, "unsupported"), (1000, "unsupported")])
+@pytest.mark.parametrize(
+    ("headers", "result"), [(1, "ok"), (16, "ok"), (17, "unsupported"), (1000, "unsupported")]
+)
 def test_ipv6_extension_chain_is_bounded(headers: int, result: str) -> None:
     assert decoded(chain_of(headers), RAW_IP)["result"] == result
 
@@ -359,7 +391,9 @@ def test_lengths_left_to_the_offload_come_from_the_wire() -> None:
     assert (out["key"], out["payload_len"]) == (FLOW6[0], 100000)
     out = decoded(packet, RAW_IP)
     assert (out["payload_len"], out["anomalies"]) == (
-        0, {"ip_length_past_frame": 1, "ipv6_jumbogram": 1})
+        0,
+        {"ip_length_past_frame": 1, "ipv6_jumbogram": 1},
+    )
 
 
 def test_gso_is_flagged_and_no_fault() -> None:
@@ -369,17 +403,27 @@ def test_gso_is_flagged_and_no_fault() -> None:
 
 
 def patched(at: int, octets: bytes, frame: bytes = ETHER) -> bytes:
-    return frame[:at] + octets + frame[at + len(octets):]
+    return frame[:at] + octets + frame[at + len(octets) :]
 
 
-@pytest.mark.parametrize(("frame", "anomaly"), [
-    (b"", "malformed_link"), (b"\0", "malformed_link"), (ETHER[:13], "malformed_link"),
-    (patched(14, b"\x44"), "malformed_ipv4"), (patched(14, b"\x40"), "malformed_ipv4"),
-    (patched(14, b"\x65"), "malformed_ipv4"), (patched(16, b"\0\x13"), "malformed_ipv4_length"),
-    (patched(16, b"\0\x14"), "malformed_tcp"), (patched(16, b"\0\x1b"), "malformed_tcp"),
-    (patched(14, b"\x4f"), "malformed_ipv4_length"), (patched(46, b"\x40"), "malformed_tcp"),
-    (patched(46, b"\x00"), "malformed_tcp"), (patched(46, b"\xf0"), "malformed_tcp"),
-])
+@pytest.mark.parametrize(
+    ("frame", "anomaly"),
+    [
+        (b"", "malformed_link"),
+        (b"\0", "malformed_link"),
+        (ETHER[:13], "malformed_link"),
+        (patched(14, b"\x44"), "malformed_ipv4"),
+        (patched(14, b"\x40"), "malformed_ipv4"),
+        (patched(14, b"\x65"), "malformed_ipv4"),
+        (patched(16, b"\0\x13"), "malformed_ipv4_length"),
+        (patched(16, b"\0\x14"), "malformed_tcp"),
+        (patched(16, b"\0\x1b"), "malformed_tcp"),
+        (patched(14, b"\x4f"), "malformed_ipv4_length"),
+        (patched(46, b"\x40"), "malformed_tcp"),
+        (patched(46, b"\x00"), "malformed_tcp"),
+        (patched(46, b"\xf0"), "malformed_tcp"),
+    ],
+)
 def test_hostile_headers_are_malformed(frame: bytes, anomaly: str) -> None:
     out = decoded(frame)
     assert out["result"] == "malformed"
@@ -402,10 +446,17 @@ def test_a_thousand_vlan_tags_end() -> None:
 
 
 def fragments(proto_packet: bytes, proto: int, size: int, ident: int = 77) -> list[bytes]:
-    pieces = [proto_packet[i:i + size] for i in range(0, len(proto_packet), size)]
-    return [wire(ether() / ip4(proto=proto, id=ident,
-                              frag=i * size // 8, flags="MF" if i + 1 < len(pieces) else 0)
-                 / Raw(piece)) for i, piece in enumerate(pieces)]
+    pieces = [proto_packet[i : i + size] for i in range(0, len(proto_packet), size)]
+    return [
+        wire(
+            ether()
+            / ip4(
+                proto=proto, id=ident, frag=i * size // 8, flags="MF" if i + 1 < len(pieces) else 0
+            )
+            / Raw(piece)
+        )
+        for i, piece in enumerate(pieces)
+    ]
 
 
 def test_later_fragments_get_the_flow_of_the_first() -> None:
@@ -415,7 +466,10 @@ def test_later_fragments_get_the_flow_of_the_first() -> None:
     assert d.frame(ETHERNET, second)["result"] == "no_flow"
     head = d.frame(ETHERNET, first)
     assert (head["key"], head["payload_len"], head["flags"]) == (
-        key_of("192.0.2.1", 40000, "198.51.100.7", 443, 17)[0], 1472, FRAGMENT)
+        key_of("192.0.2.1", 40000, "198.51.100.7", 443, 17)[0],
+        1472,
+        FRAGMENT,
+    )
     for piece, size in ((second, 1480), (third, 48)):
         out = d.frame(ETHERNET, piece, ts_ns=2_000_000_000)
         assert (out["key"], out["hash"], out["dir"]) == (head["key"], head["hash"], head["dir"])
@@ -432,16 +486,20 @@ def test_ipv6_fragments_and_atomic_fragments() -> None:
     later = ether() / IP6 / IPv6ExtHdrFragment(id=5, offset=4, nh=6) / b"more"
     assert d.frame(ETHERNET, wire(first))["key"] == FLOW6[0]
     out = d.frame(ETHERNET, wire(later))
-    assert (out["key"], out["payload"], out["flags"]) == (
-        FLOW6[0], b"more", V6 | FRAGMENT | LATER)
+    assert (out["key"], out["payload"], out["flags"]) == (FLOW6[0], b"more", V6 | FRAGMENT | LATER)
     atomic = decoded(ether() / IP6 / IPv6ExtHdrFragment(id=6) / SEGMENT)
     assert (atomic["key"], atomic["flags"]) == (FLOW6[0], V6)
 
 
 def test_ipv6_fragments_with_headers_behind_the_fragment_header() -> None:
     d = Decoding()
-    first = (ether() / IP6 / IPv6ExtHdrFragment(id=5, m=1, nh=60) / IPv6ExtHdrDestOpt(nh=6)
-             / Raw(wire(SEGMENT) + b"zzzzzzz"))
+    first = (
+        ether()
+        / IP6
+        / IPv6ExtHdrFragment(id=5, m=1, nh=60)
+        / IPv6ExtHdrDestOpt(nh=6)
+        / Raw(wire(SEGMENT) + b"zzzzzzz")
+    )
     later = ether() / IP6 / IPv6ExtHdrFragment(id=5, offset=5, nh=60) / b"more"
     assert d.frame(ETHERNET, wire(first))["key"] == FLOW6[0]
     assert d.frame(ETHERNET, wire(later))["key"] == FLOW6[0]
@@ -492,27 +550,59 @@ TUNNELS = {
     "6in4": (TUNNEL / IP6 / SEGMENT, FLOW6[0], "6in4"),
     "4in6": (IPv6(src="2001:db8::8", dst="2001:db8::9") / IP4 / SEGMENT, FLOW4[0], "ipip"),
     "gre": (TUNNEL / GRE() / IP4 / SEGMENT, FLOW4[0], "gre"),
-    "gre all fields": (TUNNEL / GRE(chksum_present=1, key_present=1, seqnum_present=1)
-                       / IP6 / SEGMENT, FLOW6[0], "gre"),
+    "gre all fields": (
+        TUNNEL / GRE(chksum_present=1, key_present=1, seqnum_present=1) / IP6 / SEGMENT,
+        FLOW6[0],
+        "gre",
+    ),
     "gre bridging": (TUNNEL / GRE(proto=0x6558) / ether() / IP4 / SEGMENT, FLOW4[0], "gre"),
-    "erspan ii": (TUNNEL / GRE(proto=0x88BE, seqnum_present=1) / Raw(b"\x10\1" + b"\0" * 6 + ETHER),
-                  FLOW4[0], "gre"),
+    "erspan ii": (
+        TUNNEL / GRE(proto=0x88BE, seqnum_present=1) / Raw(b"\x10\1" + b"\0" * 6 + ETHER),
+        FLOW4[0],
+        "gre",
+    ),
     "wccp": (TUNNEL / GRE(proto=0x883E) / Raw(b"\0\0\0\0" + DATAGRAM), FLOW4[0], "gre"),
     "pptp": (ip4(proto=47) / Raw(PPTP), FLOW4[0], "gre"),
-    "vxlan": (TUNNEL / UDP(sport=9, dport=4789) / VXLAN(vni=7) / ether() / IP4 / SEGMENT,
-              FLOW4[0], "vxlan"),
-    "vxlan ip": (TUNNEL / UDP(sport=9, dport=4789) / VXLAN(flags=12, NextProtocol=2) / IP6
-                 / SEGMENT, FLOW6[0], "vxlan"),
-    "vxlan linux": (TUNNEL / UDP(sport=9, dport=8472) / VXLAN(vni=7, flags=8) / ether() / IP6
-                    / SEGMENT, FLOW6[0], "vxlan"),
-    "geneve": (TUNNEL / UDP(sport=9, dport=6081) / GENEVE(proto=0x6558) / ether() / IP4 / SEGMENT,
-               FLOW4[0], "geneve"),
-    "geneve ip": (TUNNEL / UDP(sport=9, dport=6081) / GENEVE(proto=0x0800) / IP4 / SEGMENT,
-                  FLOW4[0], "geneve"),
-    "gtp": (TUNNEL / UDP(sport=2152, dport=2152) / GTP_U_Header(teid=1, gtp_type=255) / IP4
-            / SEGMENT, FLOW4[0], "gtp"),
-    "gtp 5g": (TUNNEL / UDP(sport=2152, dport=2152) / GTP_U_Header(teid=1, gtp_type=255, E=1)
-               / GTPPDUSessionContainer(type=0) / IP6 / SEGMENT, FLOW6[0], "gtp"),
+    "vxlan": (
+        TUNNEL / UDP(sport=9, dport=4789) / VXLAN(vni=7) / ether() / IP4 / SEGMENT,
+        FLOW4[0],
+        "vxlan",
+    ),
+    "vxlan ip": (
+        TUNNEL / UDP(sport=9, dport=4789) / VXLAN(flags=12, NextProtocol=2) / IP6 / SEGMENT,
+        FLOW6[0],
+        "vxlan",
+    ),
+    "vxlan linux": (
+        TUNNEL / UDP(sport=9, dport=8472) / VXLAN(vni=7, flags=8) / ether() / IP6 / SEGMENT,
+        FLOW6[0],
+        "vxlan",
+    ),
+    "geneve": (
+        TUNNEL / UDP(sport=9, dport=6081) / GENEVE(proto=0x6558) / ether() / IP4 / SEGMENT,
+        FLOW4[0],
+        "geneve",
+    ),
+    "geneve ip": (
+        TUNNEL / UDP(sport=9, dport=6081) / GENEVE(proto=0x0800) / IP4 / SEGMENT,
+        FLOW4[0],
+        "geneve",
+    ),
+    "gtp": (
+        TUNNEL / UDP(sport=2152, dport=2152) / GTP_U_Header(teid=1, gtp_type=255) / IP4 / SEGMENT,
+        FLOW4[0],
+        "gtp",
+    ),
+    "gtp 5g": (
+        TUNNEL
+        / UDP(sport=2152, dport=2152)
+        / GTP_U_Header(teid=1, gtp_type=255, E=1)
+        / GTPPDUSessionContainer(type=0)
+        / IP6
+        / SEGMENT,
+        FLOW6[0],
+        "gtp",
+    ),
     "teredo": (teredo(TEREDO6), TEREDO_FLOW, "teredo"),
     "teredo origin": (teredo(TEREDO6, b"\0\0" + b"\x11" * 6), TEREDO_FLOW, "teredo"),
     "teredo authentication": (teredo(TEREDO6, b"\0\x01\0\0" + b"\x11" * 9), TEREDO_FLOW, "teredo"),
@@ -552,7 +642,7 @@ def test_tunnels_nest_to_eight_and_not_further() -> None:
 
 @pytest.mark.parametrize("port", [1701, 2152, 3544, 4789, 5247, 6081, 8472])
 def test_a_port_alone_is_no_tunnel(port: int) -> None:
-    rng = random.Random(port)  # noqa: S311 - seeded noise, no secret
+    rng = random.Random(port)
     for size in range(200):
         payload = rng.randbytes(size)
         sport, dport = (port, 1024) if size & 1 else (1024, port)

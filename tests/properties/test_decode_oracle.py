@@ -24,8 +24,12 @@ from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet, Raw
 from sensor._native.doors_decode import Decoding
 
-MORE = settings(max_examples=80, deadline=None, derandomize=True,
-                suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+MORE = settings(
+    max_examples=80,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 CUT = 16
 CLASSES = ("truncated", "malformed", "unsupported")
 TUNNEL_PORTS = {1701, 2152, 3544, 4789, 5246, 5247, 6081, 8472}
@@ -39,15 +43,20 @@ ipv6 = st.integers(1, (1 << 128) - 2).map(lambda n: str(IPv6Address(n)))
 
 timestamp = st.tuples(st.just("Timestamp"), st.tuples(long, long))
 options = st.one_of(
-    timestamp.map(lambda o: [("NOP", None), ("NOP", None), o]),     # what most segments carry
-    st.lists(st.one_of(
-        st.just(("NOP", None)),
-        st.tuples(st.just("MSS"), word),
-        st.tuples(st.just("WScale"), octet),
-        st.just(("SAckOK", b"")),
-        timestamp,
-        st.tuples(st.just("SAck"), st.tuples(long, long)),
-    ), max_size=3, unique_by=lambda o: o[0]))
+    timestamp.map(lambda o: [("NOP", None), ("NOP", None), o]),  # what most segments carry
+    st.lists(
+        st.one_of(
+            st.just(("NOP", None)),
+            st.tuples(st.just("MSS"), word),
+            st.tuples(st.just("WScale"), octet),
+            st.just(("SAckOK", b"")),
+            timestamp,
+            st.tuples(st.just("SAck"), st.tuples(long, long)),
+        ),
+        max_size=3,
+        unique_by=lambda o: o[0],
+    ),
+)
 
 
 @st.composite
@@ -58,19 +67,41 @@ def transports(draw: Callable) -> tuple[Packet, dict]:
     if kind == "udp":
         sport, dport = draw(port), draw(port)
         return UDP(sport=sport, dport=dport) / Raw(payload), {
-            "proto": 17, "ports": (sport, dport), "payload": payload}
+            "proto": 17,
+            "ports": (sport, dport),
+            "payload": payload,
+        }
     if kind == "icmp":
         return ICMP(type=8, id=draw(word), seq=draw(word)) / Raw(payload), {
-            "proto": 1, "ports": (8, 0), "payload": payload, "icmp_type": 8, "icmp_code": 0}
+            "proto": 1,
+            "ports": (8, 0),
+            "payload": payload,
+            "icmp_type": 8,
+            "icmp_code": 0,
+        }
     chosen = draw(options)
     told = dict(chosen)
-    tcp = TCP(sport=draw(word), dport=draw(word), seq=draw(long), ack=draw(long),
-              flags=draw(octet), window=draw(word), options=chosen)
+    tcp = TCP(
+        sport=draw(word),
+        dport=draw(word),
+        seq=draw(long),
+        ack=draw(long),
+        flags=draw(octet),
+        window=draw(word),
+        options=chosen,
+    )
     syn = bool(int(tcp.flags) & 2)
     want = {
-        "proto": 6, "ports": (tcp.sport, tcp.dport), "payload": payload, "seq": tcp.seq,
-        "ack": tcp.ack, "tcp_flags": int(tcp.flags), "window": tcp.window,
-        "mss": told.get("MSS", 0) if syn else 0, "wscale": told.get("WScale", 255) if syn else 255}
+        "proto": 6,
+        "ports": (tcp.sport, tcp.dport),
+        "payload": payload,
+        "seq": tcp.seq,
+        "ack": tcp.ack,
+        "tcp_flags": int(tcp.flags),
+        "window": tcp.window,
+        "mss": told.get("MSS", 0) if syn else 0,
+        "wscale": told.get("WScale", 255) if syn else 255,
+    }
     if "Timestamp" in told:
         want["ts_val"], want["ts_ecr"] = told["Timestamp"]
     return tcp / Raw(payload), want
@@ -87,8 +118,12 @@ def packets(draw: Callable) -> tuple[Packet, dict]:
     else:
         src, dst = draw(ipv6), draw(ipv6)
         head = IPv6(src=src, dst=dst, hlim=hops)
-        for extension in draw(st.lists(st.sampled_from(
-                [IPv6ExtHdrHopByHop, IPv6ExtHdrDestOpt, IPv6ExtHdrRouting]), max_size=3)):
+        for extension in draw(
+            st.lists(
+                st.sampled_from([IPv6ExtHdrHopByHop, IPv6ExtHdrDestOpt, IPv6ExtHdrRouting]),
+                max_size=3,
+            )
+        ):
             head = head / extension()
         if want["proto"] == 1:
             inner = ICMPv6EchoRequest(id=1, seq=2, data=want["payload"])
@@ -106,8 +141,9 @@ def outer(draw: Callable) -> Packet:
 @st.composite
 def tunnelled(draw: Callable) -> tuple[Packet, dict]:
     packet, want = draw(packets())
-    for kind in draw(st.lists(st.sampled_from(["ip", "gre", "teb", "vxlan", "geneve", "gtp"]),
-                              max_size=3)):
+    for kind in draw(
+        st.lists(st.sampled_from(["ip", "gre", "teb", "vxlan", "geneve", "gtp"]), max_size=3)
+    ):
         if kind == "ip":
             packet = outer(draw) / packet
         elif kind == "gre":
@@ -165,8 +201,13 @@ def agrees(out: dict, want: dict) -> None:
     direction = int(ends[0] > ends[1])
     (a, a_port), (b, b_port) = sorted(ends)
     low = (1 << 64) - 1
-    assert out["key"] == [a >> 64, a & low, b >> 64, b & low,
-                          a_port << 48 | b_port << 32 | want["proto"]]
+    assert out["key"] == [
+        a >> 64,
+        a & low,
+        b >> 64,
+        b & low,
+        a_port << 48 | b_port << 32 | want["proto"],
+    ]
     assert out["dir"] == direction
     assert out["payload_len"] == out["captured"] == len(want["payload"])
     for field in want.keys() - {"src", "dst", "ports"}:
@@ -190,10 +231,10 @@ def test_every_field_agrees_with_the_builder_and_cutting_never_lies(frame: tuple
                 assert cut["result"] in ("ok", "truncated"), n
             if cut["result"] != "ok":
                 continue
-            assert cut["payload"] == whole["payload"][:cut["captured"]]
+            assert cut["payload"] == whole["payload"][: cut["captured"]]
             assert cut["flags"] & CUT or cut["captured"] == cut["payload_len"]
             unknown = {"payload", "captured", "flags", "wire_len"}
-            if cut["captured"] == 0:          # the cut may be inside the TCP options
+            if cut["captured"] == 0:  # the cut may be inside the TCP options
                 unknown |= {"mss", "wscale", "ts_val", "ts_ecr"}
             for field in cut.keys() - unknown:
                 assert cut[field] == whole[field], (n, field)
@@ -210,8 +251,11 @@ def test_damaged_frames_have_exactly_one_outcome(frame: tuple, damage: list) -> 
     for n in {len(broken), len(broken) // 2, len(broken) * 3 // 4}:
         before = d.anomalies
         out = d.frame(link, bytes(broken[:n]), len(broken))
-        told = [name.split("_")[0] for name, count in d.anomalies.items()
-                if count != before.get(name) and name.split("_")[0] in CLASSES]
+        told = [
+            name.split("_")[0]
+            for name, count in d.anomalies.items()
+            if count != before.get(name) and name.split("_")[0] in CLASSES
+        ]
         assert told == ([out["result"]] if out["result"] in CLASSES else [])
     c = d.counts
     assert c["frames"] == sum(c.get(name, 0) for name in ("ipv4", "ipv6", "arp", "other"))
@@ -232,12 +276,17 @@ def test_plain_ethernet_agrees_with_dpkt(packet: tuple) -> None:
     if proto not in (6, 17):
         return
     datagram = ip.data
-    want = {"src": socket.inet_ntop(family, ip.src), "dst": socket.inet_ntop(family, ip.dst),
-            "ports": (datagram.sport, datagram.dport), "proto": proto,
-            "payload": bytes(datagram.data)}
+    want = {
+        "src": socket.inet_ntop(family, ip.src),
+        "dst": socket.inet_ntop(family, ip.dst),
+        "ports": (datagram.sport, datagram.dport),
+        "proto": proto,
+        "payload": bytes(datagram.data),
+    }
     if proto == 6:
-        want.update(seq=datagram.seq, ack=datagram.ack, tcp_flags=datagram.flags,
-                    window=datagram.win)
+        want.update(
+            seq=datagram.seq, ack=datagram.ack, tcp_flags=datagram.flags, window=datagram.win
+        )
         for kind, value in dpkt.tcp.parse_opts(datagram.opts):
             if kind == dpkt.tcp.TCP_OPT_TIMESTAMP:
                 want["ts_val"] = int.from_bytes(value[:4], "big")
@@ -246,8 +295,10 @@ def test_plain_ethernet_agrees_with_dpkt(packet: tuple) -> None:
 
 
 @MORE
-@given(st.sampled_from([0, 1, 9, 10, 51, 101, 104, 105, 107, 113, 127, 192, 239, 276]),
-       st.binary(max_size=120))
+@given(
+    st.sampled_from([0, 1, 9, 10, 51, 101, 104, 105, 107, 113, 127, 192, 239, 276]),
+    st.binary(max_size=120),
+)
 def test_noise_of_every_link_type_ends(link: int, octets: bytes) -> None:
     d = Decoding()
     for n in range(len(octets) + 1):

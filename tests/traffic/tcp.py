@@ -73,7 +73,13 @@ class Conversation:
         self.now += int(ms * MS)
 
     def orig(
-        self, flags: str, seq: int, ack: int = 0, payload: bytes = b"", ms: float = 1, **more: object
+        self,
+        flags: str,
+        seq: int,
+        ack: int = 0,
+        payload: bytes = b"",
+        ms: float = 1,
+        **more: object,
     ) -> None:
         self._add(
             tcp_frame(
@@ -83,7 +89,13 @@ class Conversation:
         )
 
     def resp(
-        self, flags: str, seq: int, ack: int = 0, payload: bytes = b"", ms: float = 1, **more: object
+        self,
+        flags: str,
+        seq: int,
+        ack: int = 0,
+        payload: bytes = b"",
+        ms: float = 1,
+        **more: object,
     ) -> None:
         self._add(
             tcp_frame(
