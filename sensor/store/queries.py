@@ -23,7 +23,7 @@ class Period(NamedTuple):
 
 class Count(NamedTuple):
     name: str
-    count: int
+    count: int  # type: ignore[assignment]
 
 
 class Mix(NamedTuple):
@@ -64,7 +64,7 @@ class KindHistogram(NamedTuple):
     """One window's latency of one kind; merge the histograms, never the percentiles."""
 
     kind: str
-    count: int
+    count: int  # type: ignore[assignment]
     min_us: int | None
     max_us: int | None
     histogram: bytes

@@ -37,7 +37,8 @@ cdef Side* prepare() noexcept nogil:
     return s
 
 
-cdef void feed(Side* s, bint from_orig, const uint8_t* p, uint32_t n, uint32_t piece) noexcept nogil:
+cdef void feed(Side* s, bint from_orig, const uint8_t* p, uint32_t n,
+               uint32_t piece) noexcept nogil:
     # Each piece on the heap and exactly as long as promised: AddressSanitizer sees one octet more.
     cdef uint32_t at = 0
     cdef uint32_t k

@@ -11,7 +11,7 @@ from sensor._native.app cimport (
 from sensor._native.clock cimport NONE_NS, NS_PER_SECOND, NS_PER_TICK
 from sensor._native.core cimport INITIALS_A_SECOND, NO_APP, Core, is_local
 from sensor._native.counters cimport (
-    C_BYTES_RECEIVED, C_BYTES_SENT, C_CONNECTIONS_ACTIVE, C_CONNECTIONS_NEW, C_COUNT,
+    C_ACKS, C_DATA_SEGMENTS, C_HANDSHAKES, C_RETRANSMISSIONS, C_BYTES_RECEIVED, C_BYTES_SENT, C_CONNECTIONS_ACTIVE, C_CONNECTIONS_NEW, C_COUNT,
     C_PACKETS_RECEIVED, C_PACKETS_SENT, Counter)
 from sensor._native.dns_cache cimport dns_cache_get
 from sensor._native.flow cimport (
@@ -31,7 +31,8 @@ cdef enum:
     ROOM_FOR_ATTEMPTS = 512        # endpoints that unanswered attempts alone may make
 
 
-cdef inline uint8_t role_of(const Core* c, uint64_t oh, uint64_t ol, uint64_t rh, uint64_t rl) noexcept nogil:
+cdef inline uint8_t role_of(const Core* c, uint64_t oh, uint64_t ol, uint64_t rh,
+                            uint64_t rl) noexcept nogil:
     cdef uint8_t o = is_local(c, oh, ol)
     cdef uint8_t r = is_local(c, rh, rl)
     return o | (r << 1)
@@ -48,7 +49,8 @@ cdef inline void second_turn(Core* c, uint64_t ts) noexcept nogil:
     cdef int64_t second = <int64_t> (ts // NS_PER_SECOND)
     c.initials_left = INITIALS_A_SECOND
     if w.n_seconds == SECONDS:
-        w.seconds_lost += 1        # longer windows than 4,096 busy seconds: the last row takes it all
+        # longer windows than 4,096 busy seconds: the last row takes it all
+        w.seconds_lost += 1
     else:
         w.n_seconds += 1
         memset(&w.seconds[w.n_seconds - 1], 0, sizeof(SecondRow))
@@ -108,14 +110,16 @@ cdef inline uint8_t leaf_of(uint8_t proto, uint8_t app) noexcept nogil:
     return LEAF_OTHER
 
 
-cdef inline void responder_of(const Flow* f, uint64_t* hi, uint64_t* lo, uint16_t* port) noexcept nogil:
+cdef inline void responder_of(const Flow* f, uint64_t* hi, uint64_t* lo,
+                              uint16_t* port) noexcept nogil:
     cdef int side = 0 if f.orig_dir else 2
     hi[0] = f.key[side]
     lo[0] = f.key[side + 1]
     port[0] = <uint16_t> (f.key[4] >> (48 if f.orig_dir else 32))
 
 
-cdef inline void originator_of(const Flow* f, uint64_t* hi, uint64_t* lo, uint16_t* port) noexcept nogil:
+cdef inline void originator_of(const Flow* f, uint64_t* hi, uint64_t* lo,
+                               uint16_t* port) noexcept nogil:
     cdef int side = 2 if f.orig_dir else 0
     hi[0] = f.key[side]
     lo[0] = f.key[side + 1]
@@ -123,10 +127,18 @@ cdef inline void originator_of(const Flow* f, uint64_t* hi, uint64_t* lo, uint16
 
 
 cdef inline void count_at(Core* c, Flow* f, Counter counter, uint64_t by) noexcept nogil:
-    # Endpoint and totals; before the endpoint is known, totals only.
+    # Totals, and the endpoint; what is common before that is known waits in `early`.
     c.now.totals[<int> counter] += by
     if f.endpoint >> 16 == c.epoch:
         c.now.endpoints[f.endpoint & 0xffff].n[<int> counter] += by
+    elif counter == C_HANDSHAKES:
+        f.early[0] += <uint16_t> by
+    elif counter == C_DATA_SEGMENTS:
+        f.early[1] += <uint16_t> by
+    elif counter == C_ACKS:
+        f.early[2] += <uint16_t> by
+    elif counter == C_RETRANSMISSIONS:
+        f.early[3] += <uint16_t> by
 
 
 cdef inline void settle_endpoint(Core* c, Flow* f) noexcept nogil:
@@ -152,10 +164,12 @@ cdef inline void settle_endpoint(Core* c, Flow* f) noexcept nogil:
     address[0] = __builtin_bswap64(rh)
     address[1] = __builtin_bswap64(rl)
     if f.app != NO_APP and c.apps[f.app].name_len:
-        slot = endpoint_slot(w, address, port, f.proto, f.role, f.app_proto, c.apps[f.app].name_source,
+        slot = endpoint_slot(w, address, port, f.proto, f.role, f.app_proto,
+                             c.apps[f.app].name_source,
                              c.apps[f.app].name, c.apps[f.app].name_len, c.secret, ENDPOINTS)
     else:
-        if f.role != 2 and dns_cache_get(c.names, &f.key[0 if f.orig_dir else 2], c.clock_ns, name, &name_len):
+        if f.role != 2 and dns_cache_get(c.names, &f.key[0 if f.orig_dir else 2], c.clock_ns, name,
+                                         &name_len):
             source = NAME_DNS
         slot = endpoint_slot(w, address, port, f.proto, f.role, f.app_proto, source, name, name_len,
                              c.secret, ENDPOINTS if f.half[1].packets else ROOM_FOR_ATTEMPTS)
@@ -175,6 +189,10 @@ cdef inline void settle_endpoint(Core* c, Flow* f) noexcept nogil:
     if not first:
         return
     e.n[<int> C_CONNECTIONS_NEW] += 1
+    e.n[<int> C_HANDSHAKES] += f.early[0]
+    e.n[<int> C_DATA_SEGMENTS] += f.early[1]
+    e.n[<int> C_ACKS] += f.early[2]
+    e.n[<int> C_RETRANSMISSIONS] += f.early[3]
     w.leaf_connections[f.leaf] += 1
     for d in range(2):
         sent = is_sent(f.role, d == 0)

@@ -33,7 +33,8 @@ cdef inline uint16_t responder_port(const Flow* f) noexcept nogil:
     return <uint16_t> (f.key[4] >> (48 if f.orig_dir else 32))
 
 
-cdef inline uint8_t stream_probe(const uint8_t* p, uint32_t n, bint from_orig, uint16_t port) noexcept nogil:
+cdef inline uint8_t stream_probe(const uint8_t* p, uint32_t n, bint from_orig,
+                                 uint16_t port) noexcept nogil:
     # APP_MAYBE is taken for a yes: the parser says soon enough when it was none.
     if tls_probe(p, n, from_orig) != APP_NO:
         return APP_TLS
@@ -41,12 +42,14 @@ cdef inline uint8_t stream_probe(const uint8_t* p, uint32_t n, bint from_orig, u
         return APP_HTTP
     if http2_probe(p, n, from_orig) != APP_NO:
         return APP_HTTP2
-    if dns_tcp_probe(p, n, from_orig) == APP_YES or (port == 53 and dns_tcp_probe(p, n, from_orig) != APP_NO):
+    if dns_tcp_probe(p, n, from_orig) == APP_YES or (port == 53
+                                                     and dns_tcp_probe(p, n, from_orig) != APP_NO):
         return APP_DNS
     return APP_UNKNOWN
 
 
-cdef inline uint32_t stream_data(Core* c, Flow* f, App* a, bint from_orig, const uint8_t* p, uint32_t n,
+cdef inline uint32_t stream_data(Core* c, Flow* f, App* a, bint from_orig, const uint8_t* p,
+                                 uint32_t n,
                                  uint8_t* following) noexcept nogil:
     # Octets consumed; `following`: the protocol that the rest belongs to, or 0.
     cdef uint32_t used = n
@@ -62,7 +65,8 @@ cdef inline uint32_t stream_data(Core* c, Flow* f, App* a, bint from_orig, const
     elif f.app_proto == APP_WEBSOCKET:
         used = ws_data(&a.u.websocket, &c.sink, from_orig, p, n)
     elif f.app_proto == APP_DNS:
-        used = dns_tcp_data(&a.u.dns, c.dns, c.names, &c.sink, key_hash(f.key, c.secret), from_orig, p, n)
+        used = dns_tcp_data(&a.u.dns, c.dns, c.names, &c.sink, key_hash(f.key, c.secret),
+                            from_orig, p, n)
     return used
 
 
@@ -80,7 +84,8 @@ cdef inline void stream_gap(Core* c, Flow* f, App* a, bint from_orig, uint64_t n
 
 
 cdef inline void name_take(Core* c, Flow* f, App* a) noexcept nogil:
-    # The better name wins; a flow that had its endpoint already gets the new one at its next packet.
+    # The better name wins; a flow that had its endpoint already gets the new one at its next
+    # packet.
     if c.sink.name_source > a.name_source:
         a.name_source = c.sink.name_source
         a.name_len = c.sink.name_len
@@ -107,7 +112,8 @@ cdef inline void app_gap(Core* c, Flow* f, uint8_t side, uint32_t n) noexcept no
             sink_flush(c, f)
 
 
-cdef inline void stream_begin(Core* c, Flow* f, bint from_orig, const uint8_t* p, uint32_t n) noexcept nogil:
+cdef inline void stream_begin(Core* c, Flow* f, bint from_orig, const uint8_t* p,
+                              uint32_t n) noexcept nogil:
     # Which protocol?  Sets app_proto once decided.
     cdef uint8_t proto = stream_probe(p, n, from_orig, responder_port(f))
     if proto != APP_UNKNOWN:
@@ -178,7 +184,6 @@ cdef inline AppVerdict quic_feed(Core* c, Flow* f, bint from_orig, const Packet*
 
 cdef inline bint datagram_begin(Core* c, Flow* f, bint from_orig, const Packet* p) noexcept nogil:
     # First payloads of a UDP flow whose ports say nothing. True: dealt with.
-    cdef uint8_t proto
     if p.payload[0] & 0x80:
         # QUIC's long header, or RTP's version 2.
         if f.app == NO_APP and not app_acquire(c, f):
@@ -190,7 +195,8 @@ cdef inline bint datagram_begin(Core* c, Flow* f, bint from_orig, const Packet* 
         if not p.payload[0] & 0x40:
             if f.probes == 0:
                 memset(&c.apps[f.app].u, 0, sizeof(AppParser))
-            if rtp_datagram(&c.apps[f.app].u.rtp, &c.sink, from_orig, p.payload, p.captured) == APP_YES:
+            if rtp_datagram(&c.apps[f.app].u.rtp, &c.sink, from_orig, p.payload,
+                            p.captured) == APP_YES:
                 f.app_proto = APP_RTP
                 return True
     f.probes += 1
@@ -212,11 +218,14 @@ cdef inline void app_datagram(Core* c, Flow* f, uint8_t side, const Packet* p) n
         quic_feed(c, f, from_orig, p)
     elif f.app_proto == APP_RTP:
         rtp_datagram(&c.apps[f.app].u.rtp, &c.sink, from_orig, p.payload, p.captured)
-    elif f.app_proto == APP_UNKNOWN or f.app_proto == APP_DNS or f.app_proto == APP_MDNS or f.app_proto == APP_LLMNR:
+    elif (f.app_proto == APP_UNKNOWN or f.app_proto == APP_DNS or f.app_proto == APP_MDNS
+          or f.app_proto == APP_LLMNR):
         proto = APP_UNKNOWN
-        if other == 53 or port == 53 or f.app_proto != APP_UNKNOWN or not from_orig or f.half[1].packets:
+        if (other == 53 or port == 53 or f.app_proto != APP_UNKNOWN or not from_orig
+            or f.half[1].packets):
             # On any other port only an answered question is DNS: probes and scans look like it too.
-            proto = <uint8_t> dns_datagram(c.dns, c.names, &c.sink, key_hash(f.key, c.secret), from_orig, port, other, p.payload,
+            proto = <uint8_t> dns_datagram(c.dns, c.names, &c.sink, key_hash(f.key, c.secret),
+                                           from_orig, port, other, p.payload,
                                            p.captured, p.payload_len)
             if proto == APP_DNS and f.app_proto == APP_UNKNOWN and port != 53 and other != 53:
                 sink_count(&c.sink, C_DNS_QUERIES, 1)
@@ -231,7 +240,8 @@ cdef inline void app_datagram(Core* c, Flow* f, uint8_t side, const Packet* p) n
     settle_and_flush(c, f, True)
 
 
-cdef inline void flow_named(Core* c, uint64_t ticket, const uint8_t* name, uint32_t n) noexcept nogil:
+cdef inline void flow_named(Core* c, uint64_t ticket, const uint8_t* name,
+                            uint32_t n) noexcept nogil:
     # The answer to a QUIC Initial; the flow may have gone meanwhile.
     cdef uint32_t i = <uint32_t> ticket
     cdef Flow* f = &c.flows[i]

@@ -48,7 +48,8 @@ cdef inline uint32_t attempt_endpoint(Core* c, const HalfOpen* e, uint8_t role) 
     address[1] = __builtin_bswap64(e.key[side + 1])
     if role != 2:
         dns_cache_get(c.names, &e.key[side], c.clock_ns, name, &name_len)
-    c.attempt_slot = endpoint_slot(c.now, address, port, 6, role, 0, NAME_DNS, name, name_len, c.secret,
+    c.attempt_slot = endpoint_slot(c.now, address, port, 6, role, 0, NAME_DNS, name, name_len,
+                                   c.secret,
                                    ROOM_FOR_ATTEMPTS)
     c.attempt_epoch = c.epoch
     c.attempt_key = key
@@ -71,7 +72,8 @@ cdef inline ConnState attempt_state(const HalfOpen* e) noexcept nogil:
 
 
 cdef inline void attempt_end(Core* c, HalfOpen* e, EndReason reason, bint with_row) noexcept nogil:
-    # It stays an attempt: count it under its endpoint, write its row. Packets and octets were counted
+    # It stays an attempt: count it under its endpoint, write its row. Packets and octets were
+    # counted
     # in the totals as they came; here they go to the endpoint and the peer.
     cdef ConnState state = attempt_state(e)
     cdef uint8_t role = e.role
@@ -192,7 +194,8 @@ cdef inline void attempts_advance(Core* c) noexcept nogil:
     while t.judged != t.head:
         e = half_open_at(t, t.judged)
         if e.flags & HO_USED:
-            if c.clock_ns < e.t_syn_ns or c.clock_ns - e.t_syn_ns < ATTEMPT_TIMEOUT_S * <uint64_t> NS_PER_SECOND:
+            if (c.clock_ns < e.t_syn_ns
+                or c.clock_ns - e.t_syn_ns < ATTEMPT_TIMEOUT_S * <uint64_t> NS_PER_SECOND):
                 break
             attempt_judge(c, e)
         t.judged += 1

@@ -25,7 +25,8 @@ cdef enum:
     NO_APP = 0xffff
     GROUP = 64                     # packets decoded ahead of the look-ups
     INITIALS_A_SECOND = 1000       # of packet time; each costs a decryption off the hot path
-    REWIND_AFTER = 64              # packets an hour or more in the past before the clock is set back
+    # packets an hour or more in the past before the clock is set back
+    REWIND_AFTER = 64
 
 cdef enum Stop:                    # why feed() returned before the batch was used up
     STOP_WINDOW = 1

@@ -50,7 +50,8 @@ cdef inline void core_free(Core* c) noexcept nogil:
     arena_free(c, sizeof(Core))
 
 
-cdef inline Core* core_new(uint32_t flows, uint32_t half_open, const uint8_t* secret, uint64_t window_ns,
+cdef inline Core* core_new(uint32_t flows, uint32_t half_open, const uint8_t* secret,
+                           uint64_t window_ns,
                            bint keep_rows) noexcept nogil:
     # NULL without memory. `secret`: 40 octets.
     cdef Core* c = <Core*> arena_new(sizeof(Core))
@@ -60,7 +61,8 @@ cdef inline Core* core_new(uint32_t flows, uint32_t half_open, const uint8_t* se
     memcpy(c.secret, secret, 40)
     c.window_ns = window_ns
     c.flow_capacity = power_of_two(flows)
-    c.index.mask = c.flow_capacity // 2 - 1            # 8 slots a bucket, a quarter full: overflow is rare
+    # 8 slots a bucket, a quarter full: overflow is rare
+    c.index.mask = c.flow_capacity // 2 - 1
     c.half_open.capacity = power_of_two(half_open)
     c.half_open.index.mask = c.half_open.capacity // 2 - 1    # a quarter full: overflow is rare
     c.app_capacity = APPS if c.flow_capacity > APPS else c.flow_capacity

@@ -1,6 +1,7 @@
 # UDP and ICMP: connections by flow semantics (Zeek).
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from sensor._native.account cimport count_at, count_packet, count_stray, leaf_of, settle_endpoint, sink_flush
+from sensor._native.account cimport (count_at, count_packet, count_stray, leaf_of, settle_endpoint,
+                                     sink_flush)
 from sensor._native.app cimport APP_ICMP
 from sensor._native.app_dispatch cimport app_datagram
 from sensor._native.app_echo cimport echo_message
@@ -21,7 +22,8 @@ from sensor._native.timer_wheel cimport NIL
 cdef inline void quoted_attempt(Core* c, const Packet* p) noexcept nogil:
     # An ICMP error about a SYN: that attempt has failed. Never believed for connections.
     cdef HalfOpen* e = half_open_find(&c.half_open, p.quoted_key, p.quoted_hash)
-    if e != NULL and p.quoted_dir == e.orig_dir and not e.flags & (HO_UNREACHABLE | HO_SYNACK | HO_JUDGED):
+    if e != NULL and p.quoted_dir == e.orig_dir and not e.flags & (HO_UNREACHABLE
+                                                                   | HO_SYNACK | HO_JUDGED):
         e.flags |= HO_UNREACHABLE | HO_JUDGED
         attempt_count(c, attempt_endpoint(c, e, e.role), C_CONNECTIONS_FAILED, 1)
 
@@ -78,9 +80,11 @@ cdef inline void datagram_packet(Core* c, const Packet* p) noexcept nogil:
     if p.flags & PKT_QUOTE:
         quoted_attempt(c, p)
     elif p.icmp_type == 8 or p.icmp_type == 128:
-        echo_message(c.echoes, &c.sink, p.hash, side == 0, False, <uint16_t> (p.seq >> 16), <uint16_t> p.seq)
+        echo_message(c.echoes, &c.sink, p.hash, side == 0, False, <uint16_t> (p.seq >> 16),
+                     <uint16_t> p.seq)
     elif p.icmp_type == 0 or p.icmp_type == 129:
-        echo_message(c.echoes, &c.sink, p.hash, side == 0, True, <uint16_t> (p.seq >> 16), <uint16_t> p.seq)
+        echo_message(c.echoes, &c.sink, p.hash, side == 0, True, <uint16_t> (p.seq >> 16),
+                     <uint16_t> p.seq)
     if f.endpoint == 0:
         settle_endpoint(c, f)
     if c.sink.touched:

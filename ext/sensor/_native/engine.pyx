@@ -4,30 +4,24 @@ import os
 
 import numpy as np
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.stdint cimport uint32_t, uint64_t
 
 from sensor._native import dtypes
-from sensor._native.anomalies import Anomaly
-from sensor._native.anomalies import DecodeCount
+from sensor._native.anomalies import Anomaly, DecodeCount
 from sensor._native.flow import ConnState
 
-from sensor._native.app_state cimport App
-from sensor._native.core cimport LOCAL_MAX, STOP_NAMES, STOP_ROWS, STOP_WINDOW, Core
+from sensor._native.app_dispatch cimport flow_named
+from sensor._native.core cimport LOCAL_MAX, STOP_NAMES, Core
 from sensor._native.core_memory cimport core_free, core_new
-from sensor._native.counters cimport C_COUNT
-from sensor._native.anomalies cimport A_COUNT
-from sensor._native.anomalies cimport DC_COUNT
 from sensor._native.decode cimport decode
-from sensor._native.flow cimport LEAVES, STATES, TE_ESTABLISHED, Flow, flow_two_way
+from sensor._native.flow cimport TE_ESTABLISHED, flow_two_way
 from sensor._native.histogram cimport HIST2_LEN, HIST3_LEN
 from sensor._native.packet cimport DECODE_OK, Packet
 from sensor._native.pump cimport core_finish, core_swap_window, pump
 from sensor._native.rows cimport FlowRow
-from sensor._native.app_dispatch cimport flow_named
-from sensor._native.sink cimport L_COUNT, NAME_MAX, STATUS_MAX
+from sensor._native.sink cimport L_COUNT, NAME_MAX
 from sensor._native.source cimport PacketSource
-from sensor._native.window cimport EndpointRow, PeerRow, SecondRow, Window, window_clear
+from sensor._native.window cimport EndpointRow, PeerRow, SecondRow, Window
 
 # Ports that a server listens on, for turning the direction of what was picked up mid-stream
 # (Zeek's likely_server_ports, plus services that came since).

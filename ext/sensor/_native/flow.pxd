@@ -1,6 +1,7 @@
 # One connection: what both directions have in common, then one Half per direction.
 #
-# Invariants: half[0] is the originator's, half[1] the responder's; `orig_dir` says which side of the
+# Invariants: half[0] is the originator's, half[1] the responder's; `orig_dir` says which side of
+# the
 # canonical key (0: A, 1: B) is the originator. Line 0 is all that a look-up touches.
 # Sequence state of a Half is meaningful once `seen` is set (its first segment was captured, or a
 # SYN-ACK/ACK told where it starts).
@@ -143,6 +144,7 @@ cdef struct Flow:                  # seven lines; a packet in the common case to
     uint32_t gap_bytes
     uint32_t fin_seq[2]
     uint32_t rst_seq[2]
+    uint16_t early[4]              # handshakes, data, ACKs, retransmissions before the endpoint was known
     uint32_t rxmit[2]              # segments sent again, for the history's logarithmic letters
     uint32_t zero_win[2]
 

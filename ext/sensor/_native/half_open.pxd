@@ -9,10 +9,12 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from sensor._native.clock cimport NS_PER_SECOND
 from sensor._native.packet cimport Packet
-from sensor._native.tag_index cimport Bucket, TagIndex, ctz, index_bucket, sensor_bucket_match, tag_of
+from sensor._native.tag_index cimport (Bucket, TagIndex, ctz, index_bucket, sensor_bucket_match,
+                                       tag_of)
 
 cdef enum:
-    ATTEMPT_TIMEOUT_S = 5          # unanswered for this long counts as failed (Zeek tcp_attempt_delay)
+    # unanswered for this long counts as failed (Zeek tcp_attempt_delay)
+    ATTEMPT_TIMEOUT_S = 5
     HALF_OPEN_AGE_S = 75
 
 cdef enum HalfOpenFlag:
@@ -73,7 +75,8 @@ cdef inline bint key_equal(const uint64_t* a, const uint64_t* b) noexcept nogil:
     return ((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4])) == 0
 
 
-cdef inline HalfOpen* half_open_find(HalfOpenTable* t, const uint64_t* key, uint32_t hash) noexcept nogil:
+cdef inline HalfOpen* half_open_find(HalfOpenTable* t, const uint64_t* key,
+                                     uint32_t hash) noexcept nogil:
     cdef Bucket* b = index_bucket(&t.index, hash)
     cdef uint32_t m = sensor_bucket_match(b, tag_of(hash))
     cdef HalfOpen* e

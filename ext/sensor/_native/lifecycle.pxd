@@ -53,7 +53,8 @@ cdef inline FlowRow* row_new(Core* c) noexcept nogil:
     return &c.rows.rows[c.rows.n_rows - 1]
 
 
-cdef inline void row_name(Core* c, FlowRow* r, const uint8_t* name, uint8_t n, uint8_t source) noexcept nogil:
+cdef inline void row_name(Core* c, FlowRow* r, const uint8_t* name, uint8_t n,
+                          uint8_t source) noexcept nogil:
     if n and c.rows.n_text + n <= TEXT_MAX:
         r.name_at = c.rows.n_text
         r.name_len = n
@@ -199,7 +200,8 @@ cdef inline bint evict_for(Core* c, uint32_t hash) noexcept nogil:
     return True
 
 
-cdef inline uint32_t flow_new(Core* c, const uint64_t* key, uint32_t hash, uint8_t proto, uint8_t orig_dir,
+cdef inline uint32_t flow_new(Core* c, const uint64_t* key, uint32_t hash, uint8_t proto,
+                              uint8_t orig_dir,
                               uint64_t started_ns) noexcept nogil:
     # NIL when refused.
     cdef uint32_t i

@@ -1,4 +1,5 @@
-# Fixed arenas: taken once at start, zero pages until touched, huge pages where the kernel gives them.
+# Fixed arenas: taken once at start, zero pages until touched, huge pages where the kernel gives
+# them.
 from libc.stddef cimport size_t
 
 cdef extern from *:

@@ -72,7 +72,8 @@ cdef inline int advance(Core* c, uint64_t ts) noexcept nogil:
     if last > c.wheel.tick + WHEEL_SLOTS:
         c.wheel.tick = last - WHEEL_SLOTS          # a jump: one turn of the wheel sees every flow
     while c.wheel.tick < last:
-        # The slot is left behind before it is emptied, so that what is put back goes to a later one.
+        # The slot is left behind before it is emptied, so that what is put back goes to a later
+        # one.
         c.wheel.tick += 1
         if not expire_slot(c, <uint32_t> ((c.wheel.tick - 1) % WHEEL_SLOTS)):
             c.wheel.tick -= 1
@@ -110,7 +111,8 @@ cdef inline void window_begin(Core* c, uint64_t ts) noexcept nogil:
 
 
 cdef inline void core_rewind(Core* c, uint64_t ts) noexcept nogil:
-    # The capture goes on in the past (files merged out of order): the clock follows. Flows are kept,
+    # The capture goes on in the past (files merged out of order): the clock follows. Flows are
+    # kept,
     # as of now.
     cdef uint32_t i
     c.health.rewinds += 1

@@ -87,7 +87,8 @@ cdef inline uint32_t midstream_new(Core* c, const Packet* p) noexcept nogil:
 
 
 cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexcept nogil:
-    # A segment on a tuple with an attempt. Returns the flow it became, or NIL when it is dealt with.
+    # A segment on a tuple with an attempt. Returns the flow it became, or NIL when it is dealt
+    # with.
     cdef bint from_orig = p.dir == e.orig_dir
     cdef uint8_t flags = p.tcp_flags
     cdef uint8_t role = e.role
@@ -133,7 +134,8 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
                 if (e.syns == 1 or e.synack_echoes_last) and p.ts_ns >= t_syn:
                     hist_record(&c.now.latency[<int> L_TCP_HANDSHAKE_RESPONDER], p.ts_ns - t_syn)
                     hist_record(&c.now.latency[<int> L_TCP_ACK], p.ts_ns - t_syn)
-            elif p.seq == e.isn_resp and p.ts_ns >= t_synack and p.ts_ns - t_synack < CAPTURED_TWICE_MS * <uint64_t> NS_PER_MS:
+            elif (p.seq == e.isn_resp and p.ts_ns >= t_synack
+                  and p.ts_ns - t_synack < CAPTURED_TWICE_MS * <uint64_t> NS_PER_MS):
                 attempt_count(c, attempt_endpoint(c, e, role), C_DUPLICATES, 1)
                 attempt_count(c, attempt_endpoint(c, e, role), C_RETRANSMISSIONS, 1)
                 count_stray(c, p.wire_len, LEAF_OTHER_TCP)
@@ -165,7 +167,8 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
         count_sent(c, role, is_sent(role, from_orig), p.wire_len)
         return NIL
     if e.flags & (HO_RST_ORIG | HO_RST_RESP):
-        attempt_end(c, e, END_DETECTED, True)              # it goes on as if nothing had been: midstream
+        # it goes on as if nothing had been: midstream
+        attempt_end(c, e, END_DETECTED, True)
         return midstream_new(c, p)
     i = attempt_promote(c, e)
     if i == NIL:
@@ -173,7 +176,8 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
     f = &c.flows[i]
     if answered and from_orig and flags & TCP_ACK and seq_diff(p.ack, f.half[1].nxt) >= 0:
         count_at(c, f, C_HANDSHAKES, 1)
-        if synacks == 1 and p.ts_ns >= t_synack and p.seq == f.half[0].nxt and p.ack == f.half[1].nxt:
+        if (synacks == 1 and p.ts_ns >= t_synack and p.seq == f.half[0].nxt
+            and p.ack == f.half[1].nxt):
             ns = p.ts_ns - t_synack
             f.handshake_originator_ns = ns
             hist_record(&c.now.latency[<int> L_TCP_HANDSHAKE_ORIGINATOR], ns)
@@ -187,7 +191,8 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
     return i
 
 
-cdef inline void segment_count(Core* c, Flow* f, uint8_t side, Segment seg, uint32_t len) noexcept nogil:
+cdef inline void segment_count(Core* c, Flow* f, uint8_t side, Segment seg,
+                               uint32_t len) noexcept nogil:
     if len:
         count_at(c, f, C_DATA_SEGMENTS, 1)
     if seg == SEG_NEXT or seg == SEG_AHEAD or seg == SEG_KEEPALIVE:
@@ -217,7 +222,8 @@ cdef inline void segment_count(Core* c, Flow* f, uint8_t side, Segment seg, uint
         count_at(c, f, C_LOST_DOWNSTREAM, 1)
 
 
-cdef inline void ts_echo(Core* c, Flow* f, uint8_t side, const Packet* p, bint exact) noexcept nogil:
+cdef inline void ts_echo(Core* c, Flow* f, uint8_t side, const Packet* p,
+                         bint exact) noexcept nogil:
     # `side` echoes the TSval of the other direction: an RTT sample that survives SACK and loss.
     # Only pure ACKs, and only near the known RTT: a delayed ACK must not pass for the network.
     cdef uint8_t d = 1 - side
@@ -311,14 +317,16 @@ cdef inline void tcp_segment(Core* c, uint32_t i, const Packet* p) noexcept nogi
                 me.bytes -= 1
             if flags & TCP_FIN:
                 me.bytes -= 1
-        if p.flags & PKT_TIMESTAMP and seg == SEG_NEXT and len and p.ts_val != fresh_ts and not f.waiting & (1 << side):
+        if (p.flags & PKT_TIMESTAMP and seg == SEG_NEXT and len and p.ts_val != fresh_ts
+            and not f.waiting & (1 << side)):
             f.ts_out[side] = p.ts_val
             f.ts_tick[side] = tick64(p.ts_ns)
             f.waiting |= 1 << side
     # ---- what it acknowledges
     if flags & TCP_ACK and not flags & TCP_RST:
         count_at(c, f, C_ACKS, 1)
-        if f.flags & (FLOW_MIDSTREAM | FLOW_SHOOK) == FLOW_MIDSTREAM and side == 0 and not flags & TCP_SYN:
+        if f.flags & (FLOW_MIDSTREAM
+                      | FLOW_SHOOK) == FLOW_MIDSTREAM and side == 0 and not flags & TCP_SYN:
             # SYN-ACK captured before its SYN: still a handshake, but of no known duration.
             if me.history & H_SYN and peer.history & H_SYN:
                 f.flags |= FLOW_SHOOK
@@ -326,7 +334,8 @@ cdef inline void tcp_segment(Core* c, uint32_t i, const Packet* p) noexcept nogi
         if flags & TCP_SYN and not peer.seen:
             peer.start = p.ack - 1                         # the SYN it answers may still come
         if peer.seen:
-            acked = track_ack(f, 1 - side, p.ack, len, flags & (TCP_SYN | TCP_FIN) != 0, p.window, p.ts_ns)
+            acked = track_ack(f, 1 - side, p.ack, len, flags & (TCP_SYN | TCP_FIN) != 0, p.window,
+                              p.ts_ns)
             if acked.unseen:
                 f.capture_gaps += 1
                 f.gap_bytes += acked.unseen
@@ -354,7 +363,8 @@ cdef inline void tcp_segment(Core* c, uint32_t i, const Packet* p) noexcept nogi
             app_segment(c, f, side, p, <uint32_t> seq_diff(old, seq), 0)
     if space:
         segment_count(c, f, side, seg, len)
-    if flags & TCP_RST and me.state != TE_RESET and me.state != TE_CLOSED and peer.state != TE_CLOSED and peer.state != TE_RESET:
+    if (flags & TCP_RST and me.state != TE_RESET and me.state != TE_CLOSED
+        and peer.state != TE_CLOSED and peer.state != TE_RESET):
         if me.seen and peer.seen:
             count_at(c, f, C_RESETS, 1)
     tcp_advance(f, side, flags, seq, len)

@@ -2,7 +2,8 @@
 #
 # Each side has its own state; conn_state() reads both at the end. History letters: upper case for
 # the originator, lower for the responder; a, d, i, q once per side; s, h, f, r again when their
-# sequence number differs; t, w, g at the 1st, 10th, 100th ... time; ^ when the direction was turned.
+# sequence number differs; t, w, g at the 1st, 10th, 100th ... time; ^ when the direction was
+# turned.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from sensor._native.flow cimport (
     FLOW_TURNED, HISTORY_MAX, OTH, REJ, RSTO, RSTOS0, RSTR, RSTRH, S0, S1, S2, S3, SF, SH, SHR,
@@ -40,7 +41,8 @@ cdef inline bint power_of_ten(uint32_t n) noexcept nogil:
             or n == 1000000)
 
 
-cdef inline void history_flags(Flow* f, uint8_t side, uint8_t flags, uint32_t seq, uint32_t len) noexcept nogil:
+cdef inline void history_flags(Flow* f, uint8_t side, uint8_t flags, uint32_t seq,
+                               uint32_t len) noexcept nogil:
     cdef uint8_t fsr = flags & (TCP_SYN | TCP_FIN | TCP_RST)
     cdef uint32_t end
     if fsr == 0:
@@ -50,7 +52,8 @@ cdef inline void history_flags(Flow* f, uint8_t side, uint8_t flags, uint32_t se
         elif flags & TCP_ACK and not f.half[side].history & H_ACK:
             history_once(f, side, H_ACK, 65)                         # A
     elif fsr == TCP_SYN:
-        if history_once(f, side, H_SYN, 72 if flags & TCP_ACK else 83) and seq != f.half[side].start:
+        if history_once(f, side, H_SYN,
+                        72 if flags & TCP_ACK else 83) and seq != f.half[side].start:
             history_add(f, side, 72 if flags & TCP_ACK else 83)      # H, S
     elif fsr == TCP_FIN:
         end = seq + len + 1
@@ -72,7 +75,8 @@ cdef inline void set_state(Half* h, uint8_t state) noexcept nogil:
     h.state = state
 
 
-cdef inline void tcp_advance(Flow* f, uint8_t side, uint8_t flags, uint32_t seq, uint32_t len) noexcept nogil:
+cdef inline void tcp_advance(Flow* f, uint8_t side, uint8_t flags, uint32_t seq,
+                             uint32_t len) noexcept nogil:
     # One segment of `side` moves the state machine (TCPSessionAdapter::UpdateStateMachine).
     cdef Half* me = &f.half[side]
     cdef Half* peer = &f.half[1 - side]
@@ -80,12 +84,14 @@ cdef inline void tcp_advance(Flow* f, uint8_t side, uint8_t flags, uint32_t seq,
     if me.state == TE_ESTABLISHED or me.state == TE_PARTIAL:
         if flags & (TCP_SYN | TCP_FIN | TCP_RST) == 0:
             return
-        if flags & TCP_SYN and not flags & TCP_ACK and me.state == TE_PARTIAL and peer.state == TE_INACTIVE:
+        if (flags & TCP_SYN and not flags & TCP_ACK and me.state == TE_PARTIAL
+            and peer.state == TE_INACTIVE):
             set_state(me, TE_SYN_SENT)
         if flags & TCP_FIN and not flags & TCP_RST:
             set_state(me, TE_CLOSED)
             if peer.state == TE_RESET and peer.before == TE_CLOSED:
-                set_state(peer, TE_CLOSED)       # FIN then RST by the peer, now our FIN: a normal end
+                # FIN then RST by the peer, now our FIN: a normal end
+                set_state(peer, TE_CLOSED)
         if flags & TCP_RST:
             set_state(me, TE_RESET)
     elif me.state == TE_INACTIVE:

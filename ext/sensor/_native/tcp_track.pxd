@@ -47,7 +47,8 @@ cdef inline void store_sample(Flow* f, uint8_t d, uint32_t end, uint64_t now) no
         last = &f.sample[d][h.samples]
         h.samples += 1
     else:
-        # Full: the newest moves on when it is older than a quarter RTT, so that samples stay spread.
+        # Full: the newest moves on when it is older than a quarter RTT, so that samples stay
+        # spread.
         last = &f.sample[d][SAMPLES - 1]
         spacing = <uint64_t> f.srtt_us * NS_PER_US // 4
         if spacing < NS_PER_MS:
@@ -179,7 +180,8 @@ cdef inline Acked track_ack(Flow* f, uint8_t d, uint32_t ack, uint32_t len, bint
         if h.samples:
             for i in range(h.samples):
                 if f.sample[d][i].end_seq == ack:
-                    if seq_diff(ack, h.left) > 0 and now >= h.advanced_ns and now - h.advanced_ns < 60 * <uint64_t> NS_PER_SECOND:
+                    if seq_diff(ack,
+                                h.left) > 0 and now >= h.advanced_ns and now - h.advanced_ns < 60 * <uint64_t> NS_PER_SECOND:
                         out.rtt_ns = <uint64_t> (tick64(now) - f.sample[d][i].tick) << 6
                         if len or control:
                             out.cls = SAMPLE_PIGGY
@@ -195,7 +197,8 @@ cdef inline Acked track_ack(Flow* f, uint8_t d, uint32_t ack, uint32_t len, bint
         h.dup_acks = 0
         if f.waiting & (4 << d):
             close_holes(f, d, ack)
-    elif advance == 0 and len == 0 and not control and window == f.half[1 - d].window and h.una != h.nxt:
+    elif (advance == 0 and len == 0 and not control and window == f.half[1 - d].window
+          and h.una != h.nxt):
         if h.dup_acks < 255:
             h.dup_acks += 1
         h.left = h.nxt

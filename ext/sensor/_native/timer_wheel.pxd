@@ -21,7 +21,8 @@ cdef struct TimerWheel:
     uint64_t tick
 
 
-cdef inline void wheel_insert(TimerWheel* w, Flow* flows, uint32_t i, uint64_t deadline_ns) noexcept nogil:
+cdef inline void wheel_insert(TimerWheel* w, Flow* flows, uint32_t i,
+                              uint64_t deadline_ns) noexcept nogil:
     cdef uint64_t tick = deadline_ns // NS_PER_TICK + 1
     cdef uint32_t s
     if tick < w.tick:

@@ -2,7 +2,8 @@
 #
 # Invariants: endpoint slot 0 is `__other__` (what found no room); slots [0, n_endpoints) are used;
 # hash slots hold endpoint numbers (0 = free). A slot number held by a flow is valid only while the
-# flow's epoch equals `epoch`. `seconds` holds [0, n_seconds) finished seconds, then the current one.
+# flow's epoch equals `epoch`. `seconds` holds [0, n_seconds) finished seconds, then the current
+# one.
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 from sensor._native.clock cimport NS_PER_SECOND, NS_PER_TICK, NS_PER_US
@@ -133,7 +134,8 @@ cdef inline void endpoint_latency(Window* w, uint32_t slot, uint64_t ns) noexcep
         e.latency_max_ns = ns
 
 
-cdef inline uint32_t endpoint_slot(Window* w, const uint64_t* address, uint16_t port, uint8_t protocol,
+cdef inline uint32_t endpoint_slot(Window* w, const uint64_t* address, uint16_t port,
+                                   uint8_t protocol,
                                    uint8_t role, uint8_t app, uint8_t name_source,
                                    const uint8_t* name, uint8_t name_len,
                                    const uint64_t* secret, uint32_t room) noexcept nogil:
@@ -152,7 +154,8 @@ cdef inline uint32_t endpoint_slot(Window* w, const uint64_t* address, uint16_t 
             h = sensor_mum(h ^ word, secret[1] + i)
             i += 8
     else:
-        h = sensor_mum(h ^ address[0], secret[2]) ^ sensor_mum(address[1] ^ secret[3], h ^ secret[4])
+        h = sensor_mum(h ^ address[0], secret[2]) ^ sensor_mum(address[1] ^ secret[3],
+                                                               h ^ secret[4])
     i = <uint32_t> (h ^ (h >> 32)) & (ENDPOINT_HASH - 1)
     while True:
         slot = w.endpoint_hash[i]
@@ -161,7 +164,8 @@ cdef inline uint32_t endpoint_slot(Window* w, const uint64_t* address, uint16_t 
         e = &w.endpoints[slot]
         if (e.port == port and e.protocol == protocol and e.role == role and e.name_len == name_len
                 and ((name_len and memcmp(e.name, name, name_len) == 0)
-                     or (not name_len and e.address[0] == address[0] and e.address[1] == address[1]))):
+                     or (not name_len and e.address[0] == address[0]
+                         and e.address[1] == address[1]))):
             return slot
         i = (i + 1) & (ENDPOINT_HASH - 1)
     if w.n_endpoints >= room:
@@ -185,7 +189,8 @@ cdef inline uint32_t endpoint_slot(Window* w, const uint64_t* address, uint16_t 
     return slot
 
 
-cdef inline uint32_t peer_slot(Window* w, uint64_t hi, uint64_t lo, const uint64_t* secret) noexcept nogil:
+cdef inline uint32_t peer_slot(Window* w, uint64_t hi, uint64_t lo,
+                               const uint64_t* secret) noexcept nogil:
     # /24 of an IPv4 address, /48 of an IPv6 one (host byte order in); slot 0 when there is no room.
     cdef uint64_t h
     cdef uint32_t i
@@ -201,7 +206,8 @@ cdef inline uint32_t peer_slot(Window* w, uint64_t hi, uint64_t lo, const uint64
         slot = w.peer_hash[i]
         if slot == 0:
             break
-        if w.peers[slot].prefix[0] == __builtin_bswap64(hi) and w.peers[slot].prefix[1] == __builtin_bswap64(lo):
+        if (w.peers[slot].prefix[0] == __builtin_bswap64(hi)
+            and w.peers[slot].prefix[1] == __builtin_bswap64(lo)):
             return slot
         i = (i + 1) & (PEER_HASH - 1)
     if w.n_peers == PEERS:
