@@ -136,7 +136,11 @@ def health(row: tuple[int | None, ...]) -> list[tuple[str, str]]:
     return facts
 
 
-@click.command(name="report", short_help="Show what a database of the sensor holds.")
+@click.command(
+    name="report",
+    short_help="Show what a database of the sensor holds.",
+    epilog="\b\nExample:\n  sensor report --db site.db",
+)
 @click.option("--db", required=True, metavar="FILE", help="A database that the sensor wrote.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(db: str, as_json: bool) -> int:
