@@ -237,7 +237,7 @@ class LocalPrefix(click.ParamType[str]):
 @click.command(
     name="replay",
     short_help="Analyse capture files: report, JSON, SQLite.",
-    epilog="\b\nExamples:\n  sensor replay capture.pcap\n  sensor replay captures/ --db site.db --local 10.20.0.0/16",
+    epilog="\b\nExamples:\n  sensor replay capture.pcap\n  sensor replay captures/ --db site.db",
 )
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--db", metavar="FILE", help="Write rows to this SQLite database too.")
