@@ -1,4 +1,4 @@
-"""Totals per endpoint over all windows: slowest, busiest, most often failing.
+"""Totals per endpoint over all windows: slowest and busiest.
 
 An endpoint is `name:port/proto` of the responder (DESIGN 4.6), the name by SNI, Host, observed DNS,
 else the address. At most ROOM are kept; when twice as many have gathered, the ones with the least
@@ -140,14 +140,6 @@ class EndpointFigures:
     def busiest(self, n: int) -> list[Endpoint]:
         """By octets on the wire."""
         return sorted(self.known.values(), key=lambda e: (-e.octets, e.label))[:n]
-
-    def failing(self, n: int) -> list[Endpoint]:
-        """By connections failed, then reset."""
-        bad = [
-            e for e in self.known.values() if e[Counter.C_CONNECTIONS_FAILED] or e[Counter.C_RESETS]
-        ]
-        bad.sort(key=lambda e: (-e[Counter.C_CONNECTIONS_FAILED], -e[Counter.C_RESETS], e.label))
-        return bad[:n]
 
 
 def server_names(rows: Rows, source: int) -> set[str]:

@@ -4,6 +4,7 @@ from sensor._native.faces import Rows, Window
 from sensor.metrics.bandwidth import BandwidthFigures
 from sensor.metrics.connections import ConnectionFigures
 from sensor.metrics.endpoints import EndpointFigures, server_names
+from sensor.metrics.failures import FailureFigures
 from sensor.metrics.geography import GeographyFigures
 from sensor.metrics.health import HealthFigures
 from sensor.metrics.latency import LatencyFigures
@@ -29,6 +30,7 @@ class Figures:
         self.geography = GeographyFigures(home)
         self.health = HealthFigures()
         self.endpoints = EndpointFigures()
+        self.failures = FailureFigures()
         self.server_names: set[str] = set()
         self.server_names_complete = True
 
@@ -47,7 +49,8 @@ class Figures:
         self._name(server_names(window["endpoints"], NAME_SNI))
 
     def flows(self, rows: Rows, names: bytes) -> None:
-        """Finished connections: their TLS server names."""
+        """Finished connections: the failed ones, and TLS server names."""
+        self.failures.flows(rows)
         named = rows[rows["name_source"] == NAME_SNI]
         spans = zip(named["name_at"].tolist(), named["name_len"].tolist(), strict=True)
         self._name({decode_name(names[at : at + n]) for at, n in spans})

@@ -68,6 +68,7 @@ COUNTED = {  # column: counter that every endpoint has
     "rtp_packets": Counter.C_RTP_PACKETS,
     "rtp_lost": Counter.C_RTP_LOST,
 }
+# Handshakes are not among them: the native floor counts one before it knows the endpoint.
 TCP_COUNTED = {  # column: counter that only TCP has
     "packets_retransmitted": Counter.C_RETRANSMISSIONS,
     "spurious_retransmissions": Counter.C_SPURIOUS,
@@ -76,7 +77,6 @@ TCP_COUNTED = {  # column: counter that only TCP has
     "capture_gaps": Counter.C_CAPTURE_GAPS,
     "data_segments": Counter.C_DATA_SEGMENTS,
     "acks": Counter.C_ACKS,
-    "handshakes": Counter.C_HANDSHAKES,
 }
 
 
@@ -156,7 +156,8 @@ def metrics_rows(window: Window, agent: AgentRow, flag: str) -> tuple[list[Metri
     rest += beyond
     if rows["counters"][rest].any():
         made.append(metrics_row(window, agent, flag, OTHER, rest))
-    return made, int(rows["counters"][beyond, Counter.C_CONNECTIONS_ACTIVE].sum())
+    folded = rows["counters"][beyond][:, [Counter.C_CONNECTIONS_ACTIVE, Counter.C_CONNECTIONS_NEW]]
+    return made, int(folded.max(axis=1, initial=0).sum())  # an attempt is new, but not yet active
 
 
 def metrics_row(

@@ -218,7 +218,7 @@ class LatencyHistogramRow(NamedTuple):
     timestamp: int
     window_s: int
     kind: str
-    count: int  # type: ignore[assignment]
+    count: int  # type: ignore[assignment]  # a field of that name hides tuple.count()
     min_us: int | None
     mean_us: float | None
     p50_us: int | None

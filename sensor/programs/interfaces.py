@@ -110,7 +110,11 @@ def line(i: Interface) -> str:
     return "\n".join([parts.rstrip(), *(indent + address for address in i.addresses)])
 
 
-@click.command(name="interfaces", short_help="List the network interfaces of this host.")
+@click.command(
+    name="interfaces",
+    short_help="List the network interfaces of this host.",
+    epilog="\b\nExample:\n  sensor interfaces --json",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(as_json: bool) -> None:
     """List the network interfaces of this host, with addresses, speed and state.

@@ -9,9 +9,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sensor.metrics.failures import Failure
 from sensor.model.text import printable
-from sensor.programs.units import count, milliseconds, percent, size
-from sensor.programs.view import FailureLine, LatencyLine, MixLine, Report, TalkerLine
+from sensor.programs.units import milliseconds, percent, size
+from sensor.programs.view import LatencyLine, MixLine, Report, TalkerLine
 
 WIDEST = 100  # a wider terminal makes no report easier to read
 BAR = 30  # cells of a full bar
@@ -39,7 +40,7 @@ def render(report: Report, console: Console) -> None:
             report.slowest,
         ),
         ("Top talkers", "both directions", talkers(report.talkers), report.talkers),
-        ("Failed connections", "by endpoint", failures(report.failures), report.failures),
+        ("Failed connections", "TCP, by host", failures(report.failures), report.failures),
         ("Capture health", "", facts(report.health), report.health),
     )
     for title, note, body, content in sections:
@@ -124,14 +125,10 @@ def talkers(lines: list[TalkerLine]) -> Table:
     return table
 
 
-def failures(lines: list[FailureLine]) -> Table:
-    table = table_of("Endpoint", "failed", "resets", "timeouts", "of")
+def failures(lines: list[Failure]) -> Table:
+    table = table_of("Host", "what happened", "ports", "connections")
     for line in lines:
-        table.add_row(
-            name(line.endpoint),
-            Text(f"{line.failed:,}", style="red" if line.failed else ""),
-            f"{line.resets:,}",
-            f"{line.timeouts:,}",
-            count(line.connections, "connection"),
-        )
+        ports = "-" if line.ports is None else f"{line.ports:,}"
+        connections = Text(f"{line.connections:,}", style="red")
+        table.add_row(name(line.host), line.reason, ports, connections)
     return table

@@ -237,7 +237,11 @@ class LocalPrefix(click.ParamType[str]):
         return value
 
 
-@click.command(name="replay", short_help="Analyse capture files: report, JSON, SQLite.")
+@click.command(
+    name="replay",
+    short_help="Analyse capture files: report, JSON, SQLite.",
+    epilog="\b\nExamples:\n  sensor replay capture.pcap\n  sensor replay captures/ --db site.db",
+)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--db", metavar="FILE", help="Write rows to this SQLite database too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, no report.")

@@ -10,18 +10,18 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
 from sensor.errors import DamagedCapture, InputMissing
-from sensor.metrics.histograms import decode, percentiles
+from sensor.metrics.failures import REASONS, Failure
+from sensor.metrics.histograms import Latency, decode
 from sensor.model.time import rfc3339
 from sensor.programs.render import console_for, render
 from sensor.programs.units import duration
 from sensor.programs.view import (
+    KIND_TITLES,
     ROWS,
-    FailureLine,
     LatencyLine,
     MixLine,
     Report,
@@ -30,27 +30,38 @@ from sensor.programs.view import (
     period_fact,
 )
 
-PERIOD = "SELECT min(started_at), max(ended_at), count(*) FROM connections"
+PERIOD = "SELECT min(first_packet), max(last_packet) FROM agents"
 STATES = "SELECT conn_state, count(*) FROM connections GROUP BY conn_state"
-SERVICES = """
-    SELECT coalesce(nullif(service, ''), protocol), sum(orig_bytes + resp_bytes) AS octets
-    FROM connections GROUP BY 1 HAVING octets > 0 ORDER BY octets DESC, 1
+MIX = """
+    SELECT leaf, sum(bytes) AS octets FROM protocol_mix
+    GROUP BY leaf HAVING octets > 0 ORDER BY octets DESC, leaf
 """
 TALKERS = """
-    SELECT endpoint, sum(bytes_sent + bytes_received) AS octets,
-           sum(packets_sent + packets_received), sum(connections_new)
-    FROM network_performance_metrics GROUP BY endpoint ORDER BY octets DESC, endpoint LIMIT ?
+    SELECT endpoint, sum(bytes), sum(packets), sum(connections)
+    FROM top_talkers GROUP BY endpoint ORDER BY sum(bytes) DESC, endpoint LIMIT ?
 """
+# Connections are kept for a day; the rest of the report is about all that is kept.
 FAILURES = """
-    SELECT endpoint, sum(connections_failed) AS failed, sum(connection_reset_errors) AS resets,
-           sum(timeout_errors), sum(connections_new)
-    FROM network_performance_metrics GROUP BY endpoint HAVING failed > 0 OR resets > 0
-    ORDER BY failed DESC, resets DESC, endpoint LIMIT ?
+    SELECT resp_ip, conn_state, count(*) AS failed, count(DISTINCT resp_port)
+    FROM connections WHERE protocol = 'tcp'
+    AND conn_state IN ('S0', 'REJ', 'RSTOS0', 'RSTRH', 'SH', 'SHR')
+    GROUP BY resp_ip, conn_state ORDER BY failed DESC, resp_ip, conn_state LIMIT ?
 """
-HISTOGRAMS = """
-    SELECT endpoint, latency_hist FROM network_performance_metrics
-    WHERE latency_hist IS NOT NULL ORDER BY endpoint
+SLOWEST = """
+    SELECT endpoint, samples, p50_ms * 1000, p95_ms * 1000, p99_ms * 1000, max_ms * 1000, loss_rate
+    FROM slowest_endpoints ORDER BY p95_ms DESC, endpoint LIMIT ?
 """
+KINDS = "SELECT kind, histogram, min_us, max_us FROM latency_histograms ORDER BY seq"
+HEALTH = """
+    SELECT sum(quality = 'degraded'), sum(quality = 'blind'), count(*),
+           sum(truncated), sum(malformed), sum(unsupported), sum(dropped), sum(interface_dropped),
+           sum(flows_evicted), sum(flows_refused), sum(half_open_evicted), sum(rows_lost)
+    FROM capture_health
+"""
+HEALTH_WORDS = (
+    "truncated", "malformed", "unsupported", "dropped", "interface dropped", "flows evicted",
+    "flows refused", "half open evicted", "rows lost",
+)  # fmt: skip
 
 
 def read(path: str) -> Report:
@@ -66,21 +77,29 @@ def read(path: str) -> Report:
 
 
 def report_of(db: sqlite3.Connection, path: str) -> Report:
-    first_us, last_us, made = db.execute(PERIOD).fetchone()
+    first_us, last_us = db.execute(PERIOD).fetchone()
     states = sorted(db.execute(STATES), key=by_number)
+    made = sum(n for _, n in states)
     facts = [("Connections", f"{made:,}" + shown_states(states))]
     if first_us is not None and last_us is not None:
         text = period_fact(rfc3339(first_us * 1000), rfc3339(last_us * 1000))
         facts.insert(0, ("Time", f"{text}, {duration((last_us - first_us) / 1e6)}"))
-    services = db.execute(SERVICES).fetchall()
-    whole = sum(octets for _, octets in services)
+    leaves = db.execute(MIX).fetchall()
+    whole = sum(octets for _, octets in leaves)
     return Report(
         title=path,
         facts=facts,
-        mix=[MixLine(name, octets, 100 * octets / whole) for name, octets in services],
-        slowest=slowest(db.execute(HISTOGRAMS)),
+        mix=[
+            MixLine(leaf.replace("_", " "), octets, 100 * octets / whole) for leaf, octets in leaves
+        ],
+        latency=kinds(db.execute(KINDS)),
+        slowest=[LatencyLine(*row) for row in db.execute(SLOWEST, (ROWS,))],
         talkers=[TalkerLine(*row) for row in db.execute(TALKERS, (ROWS,))],
-        failures=[FailureLine(*row) for row in db.execute(FAILURES, (ROWS,))],
+        failures=[
+            Failure(host, REASONS[state], n, ports)
+            for host, state, n, ports in db.execute(FAILURES, (ROWS,))
+        ],
+        health=health(db.execute(HEALTH).fetchone()),
     )
 
 
@@ -89,24 +108,39 @@ def shown_states(states: Iterable[tuple[str, int]]) -> str:
     return f" ({text})" if text else ""
 
 
-def slowest(rows: Iterable[tuple[str, bytes]]) -> list[LatencyLine]:
-    """Endpoints by p95 of all their windows' histograms together; rows come by endpoint."""
-    merged: dict[str, Any] = {}
-    for endpoint, blob in rows:
+def kinds(rows: Iterable[tuple[str, bytes, int, int]]) -> list[LatencyLine]:
+    """Latency by kind, all windows' histograms together."""
+    merged: dict[str, Latency] = {}
+    for kind, blob, shortest, longest in rows:
         counts = decode(blob)
-        if endpoint in merged:
-            merged[endpoint] += counts
-        else:
-            merged[endpoint] = counts
-    lines = [
-        LatencyLine(name, int(counts.sum()), *percentiles(counts, (50, 95, 99, 100)))
-        for name, counts in merged.items()
-    ]
-    lines.sort(key=lambda line: (-(line.p95 or 0), line.title))
-    return lines[:ROWS]
+        latency = merged.setdefault(kind, Latency(3))
+        latency.add(counts, int(counts.sum()), 0, shortest * 1000, longest * 1000)
+    lines = []
+    for kind in filter(merged.__contains__, KIND_TITLES):
+        seen = merged[kind]
+        p50, p95, p99 = seen.percentiles_us(50, 95, 99)
+        longest_us = None if seen.max_ns is None else seen.max_ns / 1000
+        lines.append(LatencyLine(KIND_TITLES[kind], seen.count, p50, p95, p99, longest_us))
+    return lines
 
 
-@click.command(name="report", short_help="Show what a database of the sensor holds.")
+def health(row: tuple[int | None, ...]) -> list[tuple[str, str]]:
+    """What a reader should know; nothing when all is well."""
+    degraded, blind, windows, *counts = row
+    facts = []
+    if degraded or blind:
+        facts.append(
+            ("Quality", f"of {windows:,} windows {degraded or 0:,} degraded, {blind or 0:,} blind")
+        )
+    facts += [(word, f"{n:,}") for word, n in zip(HEALTH_WORDS, counts, strict=True) if n]
+    return facts
+
+
+@click.command(
+    name="report",
+    short_help="Show what a database of the sensor holds.",
+    epilog="\b\nExample:\n  sensor report --db site.db",
+)
 @click.option("--db", required=True, metavar="FILE", help="A database that the sensor wrote.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(db: str, as_json: bool) -> int:

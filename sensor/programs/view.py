@@ -5,6 +5,7 @@ from typing import Any
 
 from sensor._native.counters import Counter
 from sensor.metrics.endpoints import Endpoint
+from sensor.metrics.failures import Failure
 from sensor.metrics.figures import Figures
 from sensor.programs.document import Capture
 from sensor.programs.units import count, duration, mbits, percent, size
@@ -63,17 +64,6 @@ class TalkerLine:
 
 
 @dataclass(slots=True)
-class FailureLine:
-    """Connections to one endpoint that came to nothing, or to a bad end."""
-
-    endpoint: str
-    failed: int
-    resets: int
-    timeouts: int
-    connections: int
-
-
-@dataclass(slots=True)
 class Report:
     """All that is shown; empty parts are left out."""
 
@@ -83,7 +73,7 @@ class Report:
     latency: list[LatencyLine] = field(default_factory=list)
     slowest: list[LatencyLine] = field(default_factory=list)
     talkers: list[TalkerLine] = field(default_factory=list)
-    failures: list[FailureLine] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     health: list[tuple[str, str]] = field(default_factory=list)
     damaged: str | None = None
     footer: str | None = None
@@ -109,7 +99,7 @@ def of_replay(document: dict[str, Any], capture: Capture, figures: Figures) -> R
         ],
         slowest=[slow_line(e) for e in endpoints.slowest(ROWS)],
         talkers=[talker_line(e) for e in endpoints.busiest(ROWS)],
-        failures=[failure_line(e) for e in endpoints.failing(ROWS)],
+        failures=figures.failures.most(ROWS),
         health=health_facts(document, figures),
         damaged=capture.damaged,
         footer=speed_line(document["performance"]),
@@ -250,16 +240,6 @@ def slow_line(e: Endpoint) -> LatencyLine:
 def talker_line(e: Endpoint) -> TalkerLine:
     packets = e[Counter.C_PACKETS_SENT] + e[Counter.C_PACKETS_RECEIVED]
     return TalkerLine(e.label, e.octets, packets, e[Counter.C_CONNECTIONS_NEW])
-
-
-def failure_line(e: Endpoint) -> FailureLine:
-    return FailureLine(
-        e.label,
-        e[Counter.C_CONNECTIONS_FAILED],
-        e[Counter.C_RESETS],
-        e[Counter.C_TIMEOUTS],
-        e[Counter.C_CONNECTIONS_NEW],
-    )
 
 
 def health_facts(document: dict[str, Any], figures: Figures) -> list[tuple[str, str]]:

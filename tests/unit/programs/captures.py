@@ -57,10 +57,10 @@ def dns_lookup(at_ns: int, ident: int, name: str, rcode: int = 0) -> list[Timed]
     ]
 
 
-def refused(at_ns: int, port: int) -> list[Timed]:
+def refused(at_ns: int, port: int, server_port: int = 81) -> list[Timed]:
     """A SYN answered by RST."""
-    syn = IP(src=HOST, dst=SERVER) / TCP(sport=port, dport=81, flags="S", seq=7)
-    rst = IP(src=SERVER, dst=HOST) / TCP(sport=81, dport=port, flags="RA", seq=0, ack=8)
+    syn = IP(src=HOST, dst=SERVER) / TCP(sport=port, dport=server_port, flags="S", seq=7)
+    rst = IP(src=SERVER, dst=HOST) / TCP(sport=server_port, dport=port, flags="RA", seq=0, ack=8)
     return [(at_ns, frame(syn)), (at_ns + MS, frame(rst))]
 
 

@@ -1,69 +1,82 @@
-"""`sensor report` of a database, with the columns of DESIGN 4.3 that it reads."""
+"""`sensor report` of a database made row by row: hostile names, several windows, no packets."""
 
 import json
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from sensor.metrics.histograms import encode
-from tests.unit.metrics.test_histograms import counted
+from sensor._native.faces import LEAVES
+from sensor.metrics.rows import rows_of
+from sensor.model.rows import AgentRow
+from sensor.store.sqlite import SqliteStore
 from tests.unit.programs.test_cli import run
+from tests.unit.windows import endpoint, endpoints, totals, window, with_kind, with_latency
+
+MS = 1_000_000
+START_S = 1_699_999_980  # a full minute
+AGENT = AgentRow(
+    agent_id="4743acf1-39d0-526f-8b1f-766912eda886",
+    boot_id="39d48f03-01fa-5238-a4c5-afc10fce845f",
+    source="replay",
+    workspace_id="default",
+    network_id=None,
+    region=None,
+    hostname=None,
+    version="1",
+    local_prefixes="[]",
+    local_source="unknown",
+    first_packet=1_700_000_000_000_000,
+    last_packet=1_700_000_245_000_000,
+)
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     path = tmp_path / "s.db"
-    with closing(sqlite3.connect(path)) as db, db:
-        db.execute(
-            "CREATE TABLE connections (started_at, ended_at, protocol, service, conn_state,"
-            " orig_bytes, resp_bytes)"
-        )
-        db.executemany(
-            "INSERT INTO connections VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (1_700_000_000_000_000, 1_700_000_001_000_000, "tcp", "http", "SF", 100, 500),
-                (1_700_000_002_000_000, 1_700_000_245_000_000, "udp", None, "S0", 200, 0),
-            ],
-        )
-        db.execute(
-            "CREATE TABLE network_performance_metrics (endpoint, bytes_sent, bytes_received,"
-            " packets_sent, packets_received, connections_new, connections_failed,"
-            " connection_reset_errors, timeout_errors, latency_hist)"
-        )
-        db.executemany(
-            "INSERT INTO network_performance_metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                ("slow\x1b[2J.example:80/tcp", 1, 2, 1, 1, 1, 0, 0, 0, encode(counted([9], 2))),
-                ("slow\x1b[2J.example:80/tcp", 1, 2, 1, 1, 1, 0, 0, 0, encode(counted([9000], 2))),
-                ("fast.example:80/tcp", 5000, 2000, 7, 8, 3, 1, 0, 1, encode(counted([50] * 9, 2))),
-            ],
-        )
+    leaf_bytes = np.zeros(len(LEAVES), np.uint64)
+    leaf_bytes[[0, 9]] = 300, 100
+    with SqliteStore(str(path)) as store:
+        for i, slow_ms in enumerate((1, 9)):
+            made = window(
+                START_S + 60 * i,
+                START_S + 60 * (i + 1),
+                endpoints=endpoints(
+                    endpoint(name=b"slow\x1b[2J.example", port=80, packets_sent=1, bytes_sent=3),
+                    endpoint(name=b"fast.example", port=80, bytes_sent=2500, bytes_received=1000,
+                             packets_sent=7, packets_received=8, connections_new=3),
+                ),
+                leaf_bytes=leaf_bytes,
+                totals=totals(acks=100, capture_gaps=5),
+            )  # fmt: skip
+            made = with_latency(made, 1, [slow_ms * MS])
+            made = with_kind(with_latency(made, 2, [50_000] * 9), "dns_response", [slow_ms * MS])
+            anomalies = {"truncated_tcp": 2, "gso": 1} if i else {}
+            store.write_window(rows_of(made, AGENT, (), {"frames": 16}, anomalies))
     return path
 
 
 def test_report(database: Path) -> None:
     done = run("report", "--db", str(database))
     assert done.returncode == 0, done.stderr
-    text = " ".join(done.stdout.decode().split())
-    assert "2023-11-14 22:13:20 to 22:17:25 UTC, 4 min 05 s" in text
-    assert "2 (S0 1, SF 1)" in text
-    assert "http ██" in text
-    assert "75.0 % 600 B" in text
-    assert text.index("slow\\x1b[2J.example") < text.index("fast.example")
-    assert "\x1b" not in text
-    assert "fast.example:80/tcp 7.0 kB 15 3" in text
+    assert b"\x1b" not in done.stdout
+    lines = [" ".join(line.split()) for line in done.stdout.decode().splitlines()]
+    assert "Time 2023-11-14 22:13:20 to 22:17:25 UTC, 4 min 05 s" in lines
+    assert "http ██████████████████████▌ 75.0 % 600 B" in lines
+    assert "DNS response 2 1.00 9.00 9.00 9.00" in lines
+    slow = lines.index("slow\\x1b[2J.example:80/tcp 2 1.00 9.00 9.00 9.00 -")
+    assert lines[slow + 1] == "fast.example:80/tcp 18 0.050 0.050 0.050 0.050 -"
+    assert "fast.example:80/tcp 7.0 kB 30 6" in lines
+    assert "Quality of 2 windows 2 degraded, 0 blind" in lines
+    assert "truncated 2" in lines
 
 
 def test_json(database: Path) -> None:
     made = json.loads(run("report", "--db", str(database), "--json").stdout)
     slow, fast = made["slowest"]
-    assert (slow["samples"], slow["p95"]) == (2, 9023)  # 9000 us at 2 digits: 8960..9023
-    assert (fast["samples"], fast["p50"]) == (9, 50)
-    (failure,) = made["failures"]
-    assert failure.pop("endpoint") == "fast.example:80/tcp"
-    assert failure == {"failed": 1, "resets": 0, "timeouts": 1, "connections": 3}
+    assert (slow["samples"], slow["p95"]) == (2, 9000)
+    assert (fast["samples"], fast["p50"]) == (18, 50)
+    assert made["failures"] == []
 
 
 def test_no_database_and_none_of_ours(tmp_path: Path) -> None:
