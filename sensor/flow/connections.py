@@ -108,18 +108,21 @@ def duration(ns: NDArray[np.uint64]) -> Column:
     """Durations, rounded; None where there is none."""
     us = ((ns // np.uint64(500) + np.uint64(1)) // np.uint64(2)).astype(np.int64).astype(object)
     us[ns == NONE_NS] = None
-    return us.tolist()
+    column: Column = us.tolist()
+    return column
 
 
 def signed(counts: NDArray[np.uint64]) -> Column:
     """Counts as SQLite has them: 63 bits."""
-    return np.minimum(counts, np.uint64((1 << 63) - 1)).tolist()
+    column: Column = np.minimum(counts, np.uint64((1 << 63) - 1)).tolist()
+    return column
 
 
 def named(numbers: NDArray[np.uint8], table: tuple[str | None, ...]) -> Column:
     """The name of each number; None for one beyond the table."""
     names = np.array((*table, None), dtype=object)
-    return names[np.minimum(numbers, len(table))].tolist()
+    column: Column = names[np.minimum(numbers, len(table))].tolist()
+    return column
 
 
 def histories(flows: NDArray[np.void]) -> Column:
