@@ -12,13 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor.model.address import address_text
-from sensor.model.application import NAME_DNS, NAME_SOURCES, SERVICES
 from sensor.model.community_id import community_id
 from sensor.model.connection import conn_state_names, end_reason_names
 from sensor.model.endpoint import endpoint_label, protocol_name
 from sensor.model.text import decode_name
 
 NONE_NS = np.uint64((1 << 64) - 1)
+# Zeek's service names where it has one, by AppProto (app.pxd).
+SERVICES = (
+    None, "http", "ssl", "http2", "grpc", "websocket", "dns", "quic", "rtp", "ssh", "ftp", "smtp",
+    "ntp", "dhcp", "snmp", "sip", "mdns", "llmnr", "ssdp", None, None,
+)  # fmt: skip
+NAME_SOURCES = (None, "dns", "host", "sni")  # NameSource (sink.pxd)
+NAME_DNS = 1
+NAME_SNI = 3
 CONN_STATES = conn_state_names()
 END_REASONS = end_reason_names()
 MIDSTREAM, GSO, TRUNCATED, TUNNELLED, FRAGMENTS = 1, 4, 8, 16, 32  # FlowFlag (flow.pxd)
@@ -101,19 +108,21 @@ def duration(ns: NDArray[np.uint64]) -> Column:
     """Durations, rounded; None where there is none."""
     us = ((ns // np.uint64(500) + np.uint64(1)) // np.uint64(2)).astype(np.int64).astype(object)
     us[ns == NONE_NS] = None
-    return list(us)
+    column: Column = us.tolist()
+    return column
 
 
 def signed(counts: NDArray[np.uint64]) -> Column:
     """Counts as SQLite has them: 63 bits."""
-    least: Column = np.minimum(counts, np.uint64((1 << 63) - 1)).tolist()
-    return least
+    column: Column = np.minimum(counts, np.uint64((1 << 63) - 1)).tolist()
+    return column
 
 
 def named(numbers: NDArray[np.uint8], table: tuple[str | None, ...]) -> Column:
     """The name of each number; None for one beyond the table."""
     names = np.array((*table, None), dtype=object)
-    return list(names[np.minimum(numbers, len(table))])
+    column: Column = names[np.minimum(numbers, len(table))].tolist()
+    return column
 
 
 def histories(flows: NDArray[np.void]) -> Column:

@@ -18,7 +18,7 @@ TWO_WAY = {
     ICMP4: frozenset((0, 8, 9, 10, 13, 14, 15, 16, 17, 18)),
     ICMP6: frozenset((128, 129, 130, 131, 133, 134, 135, 136, 139, 140, 144, 145)),
 }
-ANY_ICMP: frozenset[int] = frozenset()
+PROTOCOL = tuple(bytes((number, 0)) for number in range(256))
 
 
 def community_id(orig: bytes, resp: bytes, orig_port: int, resp_port: int, protocol: int) -> str:
@@ -26,13 +26,14 @@ def community_id(orig: bytes, resp: bytes, orig_port: int, resp_port: int, proto
 
     For ICMP, orig_port is the type, resp_port the answer's type (the code, if there is none).
     """
-    one_way = protocol in TWO_WAY and orig_port not in TWO_WAY.get(protocol, ANY_ICMP)
-    if not one_way and (orig, orig_port) > (resp, resp_port):
+    two_way = TWO_WAY.get(protocol)
+    turn = orig > resp or (orig == resp and orig_port > resp_port)
+    if turn and (two_way is None or orig_port in two_way):
         orig, resp, orig_port, resp_port = resp, orig, resp_port, orig_port
-    if orig[:12] == MAPPED and resp[:12] == MAPPED:
+    if orig[:12] == MAPPED == resp[:12]:
         orig, resp = orig[12:], resp[12:]
-    hashed = b"\0\0" + orig + resp + bytes((protocol, 0))
+    hashed = b"\0\0" + orig + resp + PROTOCOL[protocol]
     if protocol in PORTED:
         hashed += (orig_port << 16 | resp_port).to_bytes(4)
     digest = sha1(hashed, usedforsecurity=False).digest()
-    return "1:" + b2a_base64(digest, newline=False).decode("ascii")
+    return "1:" + b2a_base64(digest, newline=False).decode()

@@ -218,7 +218,7 @@ class LatencyHistogramRow(NamedTuple):
     timestamp: int
     window_s: int
     kind: str
-    count: int  # type: ignore[assignment]  # a field of that name hides tuple.count()
+    count: int  # type: ignore[assignment]  # the column's name; nobody counts in a tuple
     min_us: int | None
     mean_us: float | None
     p50_us: int | None

@@ -21,9 +21,9 @@ class Period(NamedTuple):
     last_packet: int | None
 
 
-class Count(NamedTuple):
+class Tally(NamedTuple):
     name: str
-    count: int  # type: ignore[assignment]
+    n: int
 
 
 class Mix(NamedTuple):
@@ -64,7 +64,7 @@ class KindHistogram(NamedTuple):
     """One window's latency of one kind; merge the histograms, never the percentiles."""
 
     kind: str
-    count: int  # type: ignore[assignment]
+    samples: int
     min_us: int | None
     max_us: int | None
     histogram: bytes
@@ -112,13 +112,13 @@ class Reader:
     def period(self) -> Period:
         return Period(*self.db.execute(PERIOD).fetchone())
 
-    def protocols(self) -> list[Count]:
+    def protocols(self) -> list[Tally]:
         """Connections by transport."""
-        return self._rows(Count, PROTOCOLS)
+        return self._rows(Tally, PROTOCOLS)
 
-    def states(self) -> list[Count]:
+    def states(self) -> list[Tally]:
         """Connections by conn_state."""
-        return self._rows(Count, STATES)
+        return self._rows(Tally, STATES)
 
     def mix(self) -> list[Mix]:
         """The protocol partition, largest first; the shares add up to 100."""
@@ -140,13 +140,13 @@ class Reader:
         """Every window's histogram of every kind, by kind."""
         return map(KindHistogram._make, self.db.execute(KINDS))
 
-    def anomalies(self) -> list[Count]:
+    def anomalies(self) -> list[Tally]:
         """Decode anomalies by name."""
-        return self._rows(Count, ANOMALIES)
+        return self._rows(Tally, ANOMALIES)
 
-    def quality(self) -> list[Count]:
+    def quality(self) -> list[Tally]:
         """Windows by quality."""
-        return self._rows(Count, QUALITY)
+        return self._rows(Tally, QUALITY)
 
     def _rows(self, kind: Any, sql: str, *bound: object) -> list[Any]:
         return [kind._make(row) for row in self.db.execute(sql, bound)]

@@ -40,12 +40,13 @@ def add_slots(into: Slots, more: Slots) -> None:
 def percentiles(slots: Slots, *wanted: int) -> list[int]:
     """Values at the nearest rank of at least one sample."""
     ordered = sorted(slots)
-    upto = list(accumulate(slots[us] for us in ordered))
+    upto = list(accumulate(map(slots.__getitem__, ordered)))
     return [ordered[bisect_left(upto, -(-upto[-1] * p // 100))] for p in wanted]
 
 
 def to_json(slots: Slots) -> str:
-    return json.dumps({str(us): n for us, n in sorted(slots.items())}, separators=(",", ":"))
+    """Ascending, so that equal histograms are equal texts."""
+    return json.dumps(dict(sorted(slots.items())), separators=(",", ":"))
 
 
 def from_json(text: str) -> Slots:

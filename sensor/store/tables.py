@@ -209,7 +209,7 @@ CREATE TABLE connections ( -- One row per finished connection, as Zeek's conn.lo
     offloaded INTEGER NOT NULL -- 1: has super-segments made by the network card's offload
 ) STRICT;
 CREATE INDEX idx_connections_agent ON connections(agent_id, ended_at);
-CREATE INDEX idx_connections_failed ON connections(conn_state, endpoint) WHERE conn_state IN ('S0', 'REJ', 'RSTOS0', 'RSTRH', 'SH', 'SHR');
+CREATE INDEX idx_connections_failed ON connections(conn_state, endpoint) WHERE conn_state IN ('S0', 'REJ', 'RSTOS0', 'SH');
 """
 
 TRAFFIC = """

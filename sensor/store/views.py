@@ -85,12 +85,12 @@ _DEFINITIONS = {
            {SECOND.format("max(ended_at)")} AS last_seen
     FROM connections GROUP BY orig_ip, resp_ip
     ORDER BY sum(orig_bytes + resp_bytes) DESC, orig_ip, resp_ip""",
-    "failed_connections": f"""-- Connections that came to nothing, by endpoint and conn_state.
+    "failed_connections": f"""-- TCP connections that came to nothing, by endpoint and conn_state (a datagram without an answer is no failure).
     SELECT agent_id, endpoint, conn_state, count(*) AS connections,
            count(DISTINCT orig_ip) AS originators,
            {SECOND.format("min(started_at)")} AS first_seen,
            {SECOND.format("max(started_at)")} AS last_seen
-    FROM connections WHERE conn_state IN ('S0', 'REJ', 'RSTOS0', 'RSTRH', 'SH', 'SHR')
+    FROM connections WHERE protocol = 'tcp' AND conn_state IN ('S0', 'REJ', 'RSTOS0', 'SH')
     GROUP BY agent_id, endpoint, conn_state ORDER BY connections DESC, endpoint, conn_state""",
     "services": """-- Connections and payload by recognised service; the transport where none was.
     SELECT coalesce(service, protocol) AS service, count(*) AS connections,

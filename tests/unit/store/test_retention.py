@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - names are ours
 """Ages count from packets, the file stays under its cap, and what went is counted."""
 
 import sqlite3

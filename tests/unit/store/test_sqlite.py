@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - names are ours
 """The writer: durable windows, one writer, deterministic rows, clear refusals."""
 
 import os

@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - names are ours
 """The views and named questions answer with figures worked out by hand."""
 
 import json
@@ -40,6 +41,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
             connection(T0 + 1, "S0", "192.0.2.9", service=None, resp_bytes=0),
             connection(T0 + 2, "S0", "192.0.2.9", service=None, resp_bytes=0, orig_ip="10.0.0.2"),
             connection(T0 + 3, "REJ", "192.0.2.9", service=None, resp_bytes=0),
+            connection(T0 + 4, "S0", "239.1.1.1", protocol="udp", service="ssdp", orig_bytes=9,
+                       resp_bytes=0),
         ],
         [
             BandwidthSecond(AGENT, BOOT, T0, 125_000, 250_000, 0, 1, 2, 0,
@@ -126,10 +129,12 @@ def test_connections(path: str) -> None:
         ("10.0.0.1", "192.0.2.80", 1),
         ("10.0.0.1", "192.0.2.9", 2),
         ("10.0.0.2", "192.0.2.9", 1),
+        ("10.0.0.1", "239.1.1.1", 1),
     ]
     assert [tuple(r.values()) for r in rows(path, "services")] == [
         ("ssl", 1, 700, 5000),
         ("tcp", 3, 2100, 0),
+        ("ssdp", 1, 9, 0),
     ]
     readable = rows(path, "connections_readable")[0]
     assert readable["started"] == "2023-11-14T22:00:00.000000Z"
@@ -196,8 +201,8 @@ def test_a_days_percentiles_are_those_of_all_its_samples(tmp_path: Path) -> None
 def test_named_questions(path: str) -> None:
     with open_reader(path) as ask:
         assert ask.period() == (T0, T0 + HOUR)
-        assert ask.protocols() == [("tcp", 4)]
-        assert ask.states() == [("S0", 2), ("REJ", 1), ("SF", 1)]
+        assert ask.protocols() == [("tcp", 4), ("udp", 1)]
+        assert ask.states() == [("S0", 3), ("REJ", 1), ("SF", 1)]
         assert [(m.leaf, m.percent) for m in ask.mix()] == [("https", 90.0), ("dns", 10.0)]
         assert [s.endpoint for s in ask.slowest(1)] == [SLOW]
         assert [(t.endpoint, t.bytes) for t in ask.talkers(5)] == [(SLOW, 12_000), (FAST, 8_000)]
