@@ -168,9 +168,13 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
         return NIL
     if e.flags & (HO_RST_ORIG | HO_RST_RESP):
         attempt_end(c, e, END_DETECTED, True)              # it goes on as if nothing had been: midstream
-        return midstream_new(c, p)
+        i = midstream_new(c, p)
+        if i == NIL:
+            count_stray(c, p.wire_len, LEAF_OTHER_TCP)
+        return i
     i = attempt_promote(c, e)
     if i == NIL:
+        count_stray(c, p.wire_len, LEAF_OTHER_TCP)
         return NIL
     f = &c.flows[i]
     if answered and from_orig and flags & TCP_ACK and seq_diff(p.ack, f.half[1].nxt) >= 0:
