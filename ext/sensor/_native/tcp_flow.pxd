@@ -311,7 +311,7 @@ cdef inline void tcp_segment(Core* c, uint32_t i, const Packet* p) noexcept nogi
         if seq_diff(end, old) > 0 and seg != SEG_KEEPALIVE:
             # Payload by sequence numbers, holes included; SYN and FIN take a number, not an octet.
             me.bytes += <uint32_t> seq_diff(end, old)
-            if flags & TCP_SYN:
+            if flags & TCP_SYN and seq_diff(seq, old) >= 0:    # below `old` it was counted already
                 me.bytes -= 1
             if flags & TCP_FIN:
                 me.bytes -= 1
