@@ -11,8 +11,8 @@ from sensor._native.app cimport (
 from sensor._native.clock cimport NONE_NS, NS_PER_SECOND, NS_PER_TICK
 from sensor._native.core cimport INITIALS_A_SECOND, NO_APP, Core, is_local
 from sensor._native.counters cimport (
-    C_ACKS, C_DATA_SEGMENTS, C_HANDSHAKES, C_RETRANSMISSIONS, C_BYTES_RECEIVED, C_BYTES_SENT, C_CONNECTIONS_ACTIVE, C_CONNECTIONS_NEW, C_COUNT,
-    C_PACKETS_RECEIVED, C_PACKETS_SENT, Counter)
+    C_ACKS, C_BYTES_RECEIVED, C_BYTES_SENT, C_CONNECTIONS_ACTIVE, C_CONNECTIONS_NEW, C_DATA_SEGMENTS,
+    C_HANDSHAKES, C_PACKETS_RECEIVED, C_PACKETS_SENT, C_RETRANSMISSIONS, Counter)
 from sensor._native.dns_cache cimport dns_cache_get
 from sensor._native.flow cimport (
     LEAF_DNS, LEAF_GRPC, LEAF_HTTP, LEAF_HTTPS, LEAF_ICMP, LEAF_OTHER, LEAF_OTHER_TCP,

@@ -295,13 +295,14 @@ cdef inline HalfOpen* attempt_new(Core* c, const Packet* p) noexcept nogil:
 
 
 cdef inline uint32_t attempt_promote(Core* c, HalfOpen* e) noexcept nogil:
-    # The attempt becomes a flow, as if every packet so far had gone through it. NIL: refused.
+    # The attempt becomes a flow, as if every packet so far had gone through it. NIL: refused, and
+    # the attempt ends here.
     cdef uint32_t i = flow_new(c, e.key, e.hash, 6, e.orig_dir, e.t_syn_ns)
     cdef Flow* f
-    index_remove(&c.half_open.index, e.hash, <uint32_t> (e - c.half_open.ring))
     if i == NIL:
-        e.flags = 0
+        attempt_end(c, e, END_RESOURCES, True)
         return NIL
+    index_remove(&c.half_open.index, e.hash, <uint32_t> (e - c.half_open.ring))
     f = &c.flows[i]
     f.last_ns = e.t_synack_ns if e.t_synack_ns > e.t_last_syn_ns else e.t_last_syn_ns
     f.vlan = e.vlan

@@ -205,10 +205,11 @@ cdef inline int pump(Core* c, const RawPacket* raw, uint32_t n, uint32_t* at) no
             return STOP_ROWS
         if c.backwards >= REWIND_AFTER:
             c.backwards = 0
-            core_rewind(c, ts)
+            if ts + HOUR_S * <uint64_t> NS_PER_SECOND < c.clock_ns:
+                core_rewind(c, ts)
+        if c.now.n_seconds == 0:
+            window_begin(c, ts if ts > c.clock_ns else c.clock_ns)
         if ts >= c.tick_end_ns:
-            if c.now.n_seconds == 0:
-                window_begin(c, ts)
             why = advance(c, ts)
             if why:
                 return why

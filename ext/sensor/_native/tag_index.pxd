@@ -16,7 +16,8 @@ cdef extern from *:
     #include <stdint.h>
     #include <string.h>
     #define SLOT_FREE 0xffffffffu
-    typedef struct __attribute__((aligned(64))) { uint16_t tag[8]; uint32_t entry[8]; uint32_t pad[4]; } sensor_bucket;
+    typedef struct __attribute__((aligned(64))) {
+        uint16_t tag[8]; uint32_t entry[8]; uint32_t pad[4]; } sensor_bucket;
     /* Bit i set: tag[i] == tag (8 compares, vectorised by the compiler). */
     static inline uint32_t sensor_bucket_match(const sensor_bucket *b, uint16_t tag) {
         uint32_t m = 0;

@@ -167,11 +167,20 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
         count_sent(c, role, is_sent(role, from_orig), p.wire_len)
         return NIL
     if e.flags & (HO_RST_ORIG | HO_RST_RESP):
+<<<<<<< HEAD
         # it goes on as if nothing had been: midstream
         attempt_end(c, e, END_DETECTED, True)
         return midstream_new(c, p)
+=======
+        attempt_end(c, e, END_DETECTED, True)              # it goes on as if nothing had been: midstream
+        i = midstream_new(c, p)
+        if i == NIL:
+            count_stray(c, p.wire_len, LEAF_OTHER_TCP)
+        return i
+>>>>>>> seqfuzz
     i = attempt_promote(c, e)
     if i == NIL:
+        count_stray(c, p.wire_len, LEAF_OTHER_TCP)
         return NIL
     f = &c.flows[i]
     if answered and from_orig and flags & TCP_ACK and seq_diff(p.ack, f.half[1].nxt) >= 0:
@@ -313,7 +322,7 @@ cdef inline void tcp_segment(Core* c, uint32_t i, const Packet* p) noexcept nogi
         if seq_diff(end, old) > 0 and seg != SEG_KEEPALIVE:
             # Payload by sequence numbers, holes included; SYN and FIN take a number, not an octet.
             me.bytes += <uint32_t> seq_diff(end, old)
-            if flags & TCP_SYN:
+            if flags & TCP_SYN and seq_diff(seq, old) >= 0:    # below `old` it was counted already
                 me.bytes -= 1
             if flags & TCP_FIN:
                 me.bytes -= 1

@@ -29,6 +29,9 @@ cdef enum SampleClass:
     SAMPLE_NET = 2
     SAMPLE_PURE1 = 3
 
+cdef enum:
+    SAMPLE_MAX_S = 60          # older samples might have wrapped their ticks
+
 cdef struct Acked:
     uint64_t rtt_ns            # valid when cls != SAMPLE_NONE
     SampleClass cls
@@ -180,8 +183,8 @@ cdef inline Acked track_ack(Flow* f, uint8_t d, uint32_t ack, uint32_t len, bint
         if h.samples:
             for i in range(h.samples):
                 if f.sample[d][i].end_seq == ack:
-                    if seq_diff(ack,
-                                h.left) > 0 and now >= h.advanced_ns and now - h.advanced_ns < 60 * <uint64_t> NS_PER_SECOND:
+                    if (seq_diff(ack, h.left) > 0 and now >= h.advanced_ns
+                            and now - h.advanced_ns < SAMPLE_MAX_S * <uint64_t> NS_PER_SECOND):
                         out.rtt_ns = <uint64_t> (tick64(now) - f.sample[d][i].tick) << 6
                         if len or control:
                             out.cls = SAMPLE_PIGGY
