@@ -15,7 +15,7 @@ from libc.string cimport memcpy, memset
 from sensor._native.core cimport NO_APP, STOP_ROWS, STOP_WINDOW, Core
 from sensor._native.core_memory cimport core_free, core_new
 from sensor._native.flow cimport LEAVES, STATES, Flow
-from sensor._native.half_open cimport HO_USED, HalfOpen
+from sensor._native.half_open cimport HO_USED
 from sensor._native.pump cimport core_finish, core_swap_window, pump
 from sensor._native.rows cimport ROWS_MAX, ROWS_RESERVE
 from sensor._native.source cimport RawPacket
@@ -247,7 +247,8 @@ cdef void tcp(Run* r, uint32_t tuple, uint32_t client, uint8_t flags, uint32_t s
     send(r, f, at + 20 + n)
 
 
-cdef void udp(Run* r, uint32_t tuple, uint32_t client, bint back, const uint8_t* data, uint32_t n) noexcept nogil:
+cdef void udp(Run* r, uint32_t tuple, uint32_t client, bint back, const uint8_t* data,
+              uint32_t n) noexcept nogil:
     cdef uint8_t f[FRAME]
     cdef uint32_t at = ip(f, tuple, back, 17, 8 + n)
     ports(f + at, client, tuple, back)
@@ -328,7 +329,7 @@ cdef public int fuzz_sequence(const unsigned char* data, size_t n) noexcept nogi
     cdef size_t at = 0
     cdef uint64_t ended = 0
     cdef Core* c
-    cdef int i
+    cdef int _i
     for i in range(5):
         secret[i] = <uint64_t> 0x1e3779b97f4a7c15 * <uint64_t> (i + 1)
     memset(r, 0, sizeof(Run))
@@ -349,7 +350,7 @@ cdef public int fuzz_sequence(const unsigned char* data, size_t n) noexcept nogi
         at += operation(r, data + at, n - at)
     pump_all(r)
     # Every connection once, each end with a row or counted as lost.
-    for i in range(1000):
+    for _i in range(1000):
         core_finish(c)
         take_rows(r)
         if c.flows_open == 0 and c.half_open.tail == c.half_open.head:

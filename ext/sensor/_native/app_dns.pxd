@@ -98,7 +98,7 @@ cdef inline uint32_t dns_name(const uint8_t* p, uint32_t n, uint32_t at,
     cdef uint32_t size = 0
     cdef uint32_t run = at
     cdef uint32_t _step, label, to
-    for step in range(<uint32_t> DNS_STEPS):
+    for _step in range(<uint32_t> DNS_STEPS):
         if at >= n:
             return DNS_BAD
         label = p[at]
@@ -128,7 +128,7 @@ cdef inline uint32_t dns_name(const uint8_t* p, uint32_t n, uint32_t at,
 cdef inline uint32_t dns_skip_name(const uint8_t* p, uint32_t n, uint32_t at) noexcept nogil:
     # The offset behind the name at `at`, pointers not followed; DNS_BAD when it is no name.
     cdef uint32_t _step, label
-    for step in range(<uint32_t> DNS_STEPS):
+    for _step in range(<uint32_t> DNS_STEPS):
         if at >= n:
             return DNS_BAD
         label = p[at]

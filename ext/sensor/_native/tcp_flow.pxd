@@ -167,17 +167,12 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
         count_sent(c, role, is_sent(role, from_orig), p.wire_len)
         return NIL
     if e.flags & (HO_RST_ORIG | HO_RST_RESP):
-<<<<<<< HEAD
-        # it goes on as if nothing had been: midstream
+        # It goes on as if nothing had been: midstream.
         attempt_end(c, e, END_DETECTED, True)
-        return midstream_new(c, p)
-=======
-        attempt_end(c, e, END_DETECTED, True)              # it goes on as if nothing had been: midstream
         i = midstream_new(c, p)
         if i == NIL:
             count_stray(c, p.wire_len, LEAF_OTHER_TCP)
         return i
->>>>>>> seqfuzz
     i = attempt_promote(c, e)
     if i == NIL:
         count_stray(c, p.wire_len, LEAF_OTHER_TCP)
