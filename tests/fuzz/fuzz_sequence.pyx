@@ -329,7 +329,7 @@ cdef public int fuzz_sequence(const unsigned char* data, size_t n) noexcept nogi
     cdef size_t at = 0
     cdef uint64_t ended = 0
     cdef Core* c
-    cdef int _i
+    cdef int i, _i
     for i in range(5):
         secret[i] = <uint64_t> 0x1e3779b97f4a7c15 * <uint64_t> (i + 1)
     memset(r, 0, sizeof(Run))
