@@ -3,12 +3,13 @@
 import time
 
 from sensor._native.doors_engine import Frames
+
 from sensor._native.engine import Engine
 from tests.traffic.tcp import ETHERNET, MS, START_NS, Conversation, udp_frame
 
 SECOND = 1_000_000_000
 YEAR = 31_556_952 * SECOND
-KEPT = ("end_ns", "leaf_bytes", "seconds", "endpoints", "health")    # a whole one takes 0.5 MB
+KEPT = ("end_ns", "leaf_bytes", "seconds", "endpoints", "health")  # a whole one takes 0.5 MB
 SERVER = "198.51.100.2"
 
 
@@ -70,7 +71,7 @@ def test_a_udp_flood_evicts_one_way_flows_and_spares_those_that_speak():
     rows, windows, engine = run(frames, flows=1024)
     counters = engine.counters()
     opened = engine.connections()["udp"]
-    assert opened == 32 + flood - counters["flows_refused"]    # the 32 are not opened a second time
+    assert opened == 32 + flood - counters["flows_refused"]  # the 32 are not opened a second time
     # The table holds 1,024: all the others had to make room, and each one left a row or a count.
     assert counters["flows_evicted"] >= opened - 1024
     assert rows + counters["rows_lost"] == opened == sum(engine.states().values())
@@ -101,7 +102,7 @@ def test_a_capture_that_goes_on_in_the_past_sets_the_clock_back_once():
     counters = engine.counters()
     assert counters["rewinds"] == 1
     assert rows == 201
-    assert windows[-1]["end_ns"] < START_NS                    # the clock ended in the past
+    assert windows[-1]["end_ns"] < START_NS  # the clock ended in the past
     assert octets(windows)[:2] == (sum(f[2] for f in frames),) * 2
 
 

@@ -189,6 +189,9 @@ cdef inline bint datagram_begin(Core* c, Flow* f, bint from_orig, const Packet* 
         if f.app == NO_APP and not app_acquire(c, f):
             f.app_proto = APP_OTHER
             return True
+        if p.payload[0] & 0x40:
+            # Nothing is known of QUIC yet; RTP may have used the place.
+            memset(&c.apps[f.app].u, 0, sizeof(AppParser))
         if p.payload[0] & 0x40 and quic_feed(c, f, from_orig, p) == APP_YES:
             f.app_proto = APP_QUIC
             return True

@@ -12,6 +12,7 @@ from sensor._native.core cimport (
 from sensor._native.datagram cimport datagram_packet
 from sensor._native.decode cimport decode
 from sensor._native.flow cimport END_FORCED, END_IDLE, LEAF_OTHER, Flow
+from sensor._native.half_open cimport HalfOpen, half_open_at
 from sensor._native.lifecycle cimport flow_end, idle_limit_ns
 from sensor._native.packet cimport DECODE_OK, DecodeResult, Packet
 from sensor._native.rows cimport ROWS_MAX, ROWS_RESERVE
@@ -111,10 +112,10 @@ cdef inline void window_begin(Core* c, uint64_t ts) noexcept nogil:
 
 
 cdef inline void core_rewind(Core* c, uint64_t ts) noexcept nogil:
-    # The capture goes on in the past (files merged out of order): the clock follows. Flows are
-    # kept,
-    # as of now.
+    # The capture goes on in the past (files merged out of order): the clock follows. Flows and
+    # attempts are kept, as of now.
     cdef uint32_t i
+    cdef HalfOpen* e
     c.health.rewinds += 1
     c.clock_ns = ts
     c.wheel.tick = ts // NS_PER_TICK
@@ -126,6 +127,12 @@ cdef inline void core_rewind(Core* c, uint64_t ts) noexcept nogil:
             if c.flows[i].last_ns > ts:
                 c.flows[i].last_ns = ts
             wheel_insert(c.wheel, c.flows, i, c.flows[i].last_ns + idle_limit_ns(&c.flows[i]))
+    i = c.half_open.tail
+    while i != c.half_open.head:
+        e = half_open_at(&c.half_open, i)
+        if e.t_syn_ns > ts:
+            e.t_syn_ns = e.t_last_syn_ns = e.queued_ns = ts
+        i += 1
     c.window_end_ns = ts // c.window_ns * c.window_ns + c.window_ns
     second_turn(c, ts)
 
