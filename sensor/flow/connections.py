@@ -108,21 +108,19 @@ def duration(ns: NDArray[np.uint64]) -> Column:
     """Durations, rounded; None where there is none."""
     us = ((ns // np.uint64(500) + np.uint64(1)) // np.uint64(2)).astype(np.int64).astype(object)
     us[ns == NONE_NS] = None
-    column: Column = us.tolist()
-    return column
+    return list(us)
 
 
 def signed(counts: NDArray[np.uint64]) -> Column:
     """Counts as SQLite has them: 63 bits."""
-    column: Column = np.minimum(counts, np.uint64((1 << 63) - 1)).tolist()
-    return column
+    least: Column = np.minimum(counts, np.uint64((1 << 63) - 1)).tolist()
+    return least
 
 
 def named(numbers: NDArray[np.uint8], table: tuple[str | None, ...]) -> Column:
     """The name of each number; None for one beyond the table."""
     names = np.array((*table, None), dtype=object)
-    column: Column = names[np.minimum(numbers, len(table))].tolist()
-    return column
+    return list(names[np.minimum(numbers, len(table))])
 
 
 def histories(flows: NDArray[np.void]) -> Column:
