@@ -79,7 +79,7 @@ def test_a_udp_flood_evicts_one_way_flows_and_spares_those_that_speak():
 
 
 def test_ten_thousand_years_cost_nothing():
-    # A packet can be a year after the one before; 64 bits of nanoseconds hold 292 of them at a time.
+    # A packet can be a year after the one before; 64 bits of nanoseconds hold 292 years.
     frames = []
     for i in range(10_000):
         frames.append(datagram((i % 250) * YEAR + i, "192.0.2.1", 1024 + i, SERVER, 9999))
