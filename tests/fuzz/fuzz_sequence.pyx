@@ -16,6 +16,7 @@ from sensor._native.core cimport NO_APP, STOP_ROWS, STOP_WINDOW, Core
 from sensor._native.core_memory cimport core_free, core_new
 from sensor._native.flow cimport LEAVES, STATES, Flow
 from sensor._native.half_open cimport HO_USED
+from sensor._native.packet cimport key_hash
 from sensor._native.pump cimport core_finish, core_swap_window, pump
 from sensor._native.rows cimport ROWS_MAX, ROWS_RESERVE
 from sensor._native.source cimport RawPacket
@@ -122,7 +123,7 @@ cdef void check(Core* c) noexcept nogil:
         if not f.in_use:
             continue
         open_flows += 1
-        if standing(&c.index, f.hash, i) != 1:
+        if standing(&c.index, key_hash(f.key, c.secret), i) != 1:
             abort()
         if f.half[0].bytes >> 60 or f.half[1].bytes >> 60:
             abort()

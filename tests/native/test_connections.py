@@ -175,7 +175,7 @@ def test_bytes_packets_and_times():
     assert row["handshake_originator_ns"] == 5 * MS
     assert row["handshake_ns"] == 25 * MS
     assert row["started_ns"] == START_NS
-    assert EndReason(row["end_reason"]).name == "END_FORCED"
+    assert EndReason(row["end_reason"]).name == "END_DETECTED"
 
 
 def test_new_isn_on_an_old_tuple_is_a_new_connection():

@@ -141,6 +141,8 @@ cdef inline void flow_end(Core* c, uint32_t i, EndReason reason) noexcept nogil:
     # Count it, write its row, give its places back.
     cdef Flow* f = &c.flows[i]
     cdef ConnState state = conn_state(f)
+    if f.proto == 6 and flow_closed(f) and reason != END_RESOURCES:
+        reason = END_DETECTED
     c.sink.ts_ns = f.last_ns
     if f.app != NO_APP and f.app_proto == APP_TLS and flow_two_way(f):
         tls_end(&c.apps[f.app].u.tls, &c.sink)     # a one-way capture proves no silence
