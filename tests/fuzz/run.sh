@@ -13,7 +13,7 @@ mkdir -p "$corpus" "$findings"
 set +e
 log=build/fuzz/$target.log
 ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16 UBSAN_OPTIONS=print_stacktrace=1 \
-    "./$fuzzer" -max_total_time="$seconds" -max_len="${FUZZ_MAX_LEN:-4096}" -timeout=2 \
+    "./$fuzzer" -max_total_time="$seconds" -max_len="${FUZZ_MAX_LEN:-4096}" -timeout=20 -seed=1 \
     -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$findings/" \
     "$corpus" "tests/fuzz/corpus/$target" >"$log" 2>&1
 status=$?

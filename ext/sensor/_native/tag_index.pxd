@@ -18,12 +18,21 @@ cdef extern from *:
     #define SLOT_FREE 0xffffffffu
     typedef struct __attribute__((aligned(64))) {
         uint16_t tag[8]; uint32_t entry[8]; uint32_t pad[4]; } sensor_bucket;
-    /* Bit i set: tag[i] == tag (8 compares, vectorised by the compiler). */
+    /* Bit i set: tag[i] == tag. */
+    #ifdef __SSE2__
+    #include <emmintrin.h>
+    static inline uint32_t sensor_bucket_match(const sensor_bucket *b, uint16_t tag) {
+        __m128i equal = _mm_cmpeq_epi16(_mm_load_si128((const __m128i *)b->tag),
+                                        _mm_set1_epi16((short)tag));
+        return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128()));
+    }
+    #else
     static inline uint32_t sensor_bucket_match(const sensor_bucket *b, uint16_t tag) {
         uint32_t m = 0;
         for (int i = 0; i < 8; i++) m |= (uint32_t)(b->tag[i] == tag) << i;
         return m;
     }
+    #endif
     """
     const uint32_t SLOT_FREE
     ctypedef struct Bucket "sensor_bucket":
@@ -64,9 +73,12 @@ cdef inline bint index_insert(TagIndex* t, uint32_t hash, uint32_t entry) noexce
 
 cdef inline void index_remove(TagIndex* t, uint32_t hash, uint32_t entry) noexcept nogil:
     cdef Bucket* b = index_bucket(t, hash)
+    cdef uint32_t m = sensor_bucket_match(b, tag_of(hash))
     cdef int i
-    for i in range(BUCKET_SLOTS):
-        if b.tag[i] != 0 and b.entry[i] == entry:
+    while m:
+        i = ctz(m)
+        if b.entry[i] == entry:
             b.tag[i] = 0
             b.entry[i] = SLOT_FREE
             return
+        m &= m - 1
