@@ -95,7 +95,7 @@ cdef struct Half:
     uint8_t samples                # used slots of Flow.sample[d]
     uint16_t mss                   # the smaller of both sides' (1460 where no SYN told)
 
-cdef struct Flow:                  # seven lines; a packet in the common case touches the first four
+cdef struct Flow:                  # a packet in the common case touches its first four lines
     # ---- line 0: look-up and accounting
     uint64_t key[5]
     uint64_t last_ns               # newest packet time
