@@ -1,6 +1,5 @@
 """Nothing grows, nothing stalls, nothing is lost uncounted: the engine beyond its tables' size."""
 
-
 from sensor._native.doors_engine import Frames
 
 from sensor._native.engine import Engine
