@@ -6,6 +6,8 @@ import ssl
 from pathlib import Path
 
 import pytest
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -153,15 +155,15 @@ def throw_away() -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
 
 def real_handshake(name: str, alpn: list[str]) -> list[tuple[bool, bytes]]:
     """The datagrams of an aioquic client and server, each with its sender."""
-    connection = pytest.importorskip("aioquic.quic.connection")
-    settings = pytest.importorskip("aioquic.quic.configuration").QuicConfiguration
     certificate, key = throw_away()
-    there = settings(is_client=False, alpn_protocols=alpn, certificate=certificate, private_key=key)
-    here = settings(server_name=name, alpn_protocols=alpn, verify_mode=ssl.CERT_NONE)
-    client = connection.QuicConnection(configuration=here)
+    there = QuicConfiguration(
+        is_client=False, alpn_protocols=alpn, certificate=certificate, private_key=key
+    )
+    here = QuicConfiguration(server_name=name, alpn_protocols=alpn, verify_mode=ssl.CERT_NONE)
+    client = QuicConnection(configuration=here)
     address = ("192.0.2.1", 443)
     client.connect(address, now=0.0)
-    server = connection.QuicConnection(
+    server = QuicConnection(
         configuration=there,
         original_destination_connection_id=client.original_destination_connection_id,
     )

@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from aioquic.quic.crypto import CryptoPair
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -71,8 +72,7 @@ def sealed(
     frames: bytes, *, version: int = V1, to: bytes = ID, keys_of: bytes = ID, number: int = 0
 ) -> bytes:
     """A client's Initial of about 1200 octets with these frames."""
-    aioquic = pytest.importorskip("aioquic.quic.crypto")
-    pair = aioquic.CryptoPair()
+    pair = CryptoPair()
     pair.setup_initial(cid=keys_of, is_client=True, version=version)
     frames += bytes(max(0, 1140 - len(frames)))
     first = 0xC3 if version == V1 else 0xD3

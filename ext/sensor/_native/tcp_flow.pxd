@@ -4,7 +4,7 @@ from sensor._native.account cimport (
     count_at, count_packet, count_sent, count_stray, is_sent, network_sample)
 from sensor._native.app_dispatch cimport app_gap, app_segment
 from sensor._native.attempts cimport (
-    attempt_count, attempt_end, attempt_endpoint, attempt_new, attempt_promote, )
+    attempt_count, attempt_end, attempt_endpoint, attempt_new, attempt_promote)
 from sensor._native.clock cimport NONE_NS, NS_PER_MS, NS_PER_SECOND, NS_PER_US
 from sensor._native.core cimport Core, likely_server
 from sensor._native.counters cimport (
