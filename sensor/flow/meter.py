@@ -76,7 +76,8 @@ class Meter:
         self.busy_s += monotonic() - start
         while self._take(window=False):
             pass
-        self._watch()
+        if self.watcher is not None:
+            self._watch()
         self._take(window=True)
 
     def _watch(self) -> None:

@@ -261,7 +261,7 @@ cdef inline void detect_stray_answered(Detect* d, const uint64_t* key, uint8_t f
 
 cdef inline void detect_said(Detect* d, const uint64_t* key, uint8_t orig_dir, uint8_t role,
                              uint8_t protocol, Feature what, uint32_t n, bint unit) noexcept nogil:
-    # `n` events of a connection, at its service and host and by its originator. `unit`: each is one
+    # `n` events of a connection, at its service and by its originator. `unit`: each is one
     # act of the originator (a request), so that it counts for who is behind it.
     cdef Ends e
     cdef Slot* s
@@ -269,11 +269,6 @@ cdef inline void detect_said(Detect* d, const uint64_t* key, uint8_t orig_dir, u
         return
     e = ends_of(key, orig_dir, role, True)
     s = service_of(d, &e, protocol)
-    if s != NULL:
-        s.n[<int> what] += n
-        if unit:
-            seen_from(d, s, &e, n)
-    s = host_of(d, &e)
     if s != NULL:
         s.n[<int> what] += n
         if unit:

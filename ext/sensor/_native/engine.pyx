@@ -21,7 +21,7 @@ from sensor._native.packet cimport DECODE_OK, Packet
 from sensor._native.pump cimport core_finish, core_swap_window, pump
 from sensor._native.rows cimport FlowRow
 from sensor._native.sink cimport L_COUNT, NAME_MAX
-from sensor._native.slots cimport SlotRow, SlotTable, slot_row, slots_wake_gauges
+from sensor._native.slots cimport SlotRow, SlotTable, slot_row, slot_tells, slots_wake_gauges
 from sensor._native.source cimport PacketSource
 from sensor._native.window cimport EndpointRow, PeerRow, SecondRow, Window
 
@@ -71,7 +71,8 @@ cdef object copy_out(const void* p, size_t n, object dtype):
     if n == 0:
         return np.empty(0, dtype)
     view = <const unsigned char[:n]> p
-    return np.frombuffer(view, dtype).copy()
+    # As octets: a structured copy goes field by field.
+    return np.frombuffer(view, np.uint8).copy().view(dtype)
 
 
 cdef class Engine:
@@ -238,6 +239,7 @@ cdef class Engine:
         cdef SlotTable* t
         cdef Window* w = self.c.now
         cdef uint32_t i
+        cdef uint32_t n
         cdef int k
         if d == NULL or d.end_ns == 0:
             return None
@@ -245,10 +247,13 @@ cdef class Engine:
         for k in range(TABLES):
             t = &d.table[k]
             slots_wake_gauges(t)
+            n = 0
             with nogil:
                 for i in range(t.n_touched):
-                    slot_row(t, t.touched[i], &d.rows[i])
-            tables[TABLE_NAMES[k]] = copy_out(d.rows, t.n_touched * sizeof(SlotRow), dtypes.SLOT)
+                    if slot_tells(&t.slots[t.touched[i]]):
+                        slot_row(t, t.touched[i], &d.rows[n])
+                        n += 1
+            tables[TABLE_NAMES[k]] = copy_out(d.rows, n * sizeof(SlotRow), dtypes.SLOT)
         sensor = np.zeros(1, dtypes.SENSOR)
         if w.n_seconds:
             for k in range(3):

@@ -12,7 +12,6 @@ cpdef enum Feature:
     F_SYN_COMPLETE               # became a connection
     F_SYN_FAILED                 # refused, or unanswered for 5 s or until the end of the input
     F_SYN_BARE                   # SYN without a TCP option
-    F_SYN_EVICTED                # given up to make room
     F_STRAY_SYNACK               # TCP packets that belong to no connection
     F_STRAY_RST
     F_STRAY_ACK
@@ -20,7 +19,6 @@ cpdef enum Feature:
     F_STRAY_FLOWS                # of these, the first of its addresses and ports
     F_STRAY_ANSWERED             # such flows that turned out to be connections: the other side spoke
     F_CONN_CLOSED
-    F_CONN_EMPTY                 # closed after a handshake, nothing said by its originator
     F_UDP_PACKETS                # datagrams while the other side has not spoken
     F_UDP_BYTES
     F_UDP_FLOWS
@@ -28,14 +26,10 @@ cpdef enum Feature:
     F_UDP_UNREACHABLE            # an ICMP error came back for it
     F_ICMP_ECHO
     F_ICMP_ECHO_BYTES
-    F_ICMP_REPLY_STRAY           # echo reply without a request
     F_ICMP_ERROR
     F_ICMP_OTHER
-    F_ICMP_ODD                   # echo whose length differs from the one before it (not a ping's)
     F_FRAG_PACKETS
     F_FRAG_BYTES
-    F_FRAG_LATER                 # not the first of its datagram
-    F_REFL_PACKETS               # answers nobody asked for, from a reflecting port
     F_REFL_BYTES
     F_REFL_REQUESTS              # where the question was seen
     F_REFL_REQUEST_BYTES
@@ -45,31 +39,42 @@ cpdef enum Feature:
     F_HTTP_POSTS
     F_HTTP_4XX
     F_HTTP_5XX
-    F_HTTP_401
     F_TLS_HELLOS
     F_TLS_FAILED
     F_TLS_TURNS
-    F_TLS_DOWNGRADES
-    F_TLS_OLD                    # a version below TLS 1.2 was chosen
     F_QUIC_INITIALS
     F_DNS_QUERIES
     F_DNS_NXDOMAIN
     F_DNS_SERVFAIL
     F_DNS_ANY                    # ANY, TXT, RRSIG, DNSKEY: what amplifies
+    # From here on, a single one is worth a row (slots.pxd).
+    F_ICMP_ODD                   # echo whose length differs from the one before it (not a ping's)
+    F_ICMP_REPLY_STRAY           # echo reply without a request
+    F_FRAG_LATER                 # not the first of its datagram
+    F_REFL_PACKETS               # answers nobody asked for, from a reflecting port
+    F_HTTP_401
+    F_TLS_DOWNGRADES
+    F_TLS_OLD                    # a version below TLS 1.2 was chosen
     F_AUTH_FAILURES              # said in clear: FTP 530, HTTP 401, ...
     F_AUTH_SESSIONS              # log-in sessions that ended
     F_AUTH_SHORT                 # of these, as small and short as a failed log-in
     F_DHCP_DISCOVERS
-    F_ARP_REQUESTS
+    F_CONN_EMPTY                 # closed after a handshake, nothing said by its originator
+    F_SYN_EVICTED                # given up to make room
     F_COUNT
 
 cpdef enum Gauge:                # how things stand, at the last sweep
     G_HALF_OPEN = 0
-    G_CONN_ACTIVE
+    G_CONN_ACTIVE                # established
+    G_CONN_IDLE                  # of these: neither side owes anything
+    # From here on, a single one is worth a row.
     G_CONN_SLOW_HEADER
     G_CONN_SLOW_BODY
     G_CONN_SLOW_READ
     G_CONN_TLS_SILENT
     G_CONN_SILENT
-    G_CONN_IDLE
     G_COUNT
+
+cdef enum:
+    F_TELLING = F_ICMP_ODD
+    G_TELLING = G_CONN_SLOW_HEADER

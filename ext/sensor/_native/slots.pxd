@@ -10,7 +10,7 @@
 # ADMIT_A_TICK per 100 ms, so that made-up addresses cost little and push out nobody who stays.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
-from sensor._native.features cimport F_COUNT, G_COUNT
+from sensor._native.features cimport F_COUNT, F_TELLING, G_COUNT, G_TELLING
 from sensor._native.packet cimport sensor_mum
 from sensor._native.sketch cimport (
     Hll, Marks, Mix, Top, hll_estimate, marks_estimate, mix_top_share, top_first)
@@ -151,9 +151,9 @@ cdef inline uint32_t slot_room(SlotTable* t) noexcept nogil:
     return NO_SLOT
 
 
-cdef inline Slot* slot_get(SlotTable* t, uint64_t hi, uint64_t lo, uint16_t port, uint8_t protocol,
-                           const uint64_t* secret) noexcept nogil:
-    # The key's slot, awake; made when it is new. NULL (counted): no room.
+cdef inline Slot* slot_at(SlotTable* t, uint64_t hi, uint64_t lo, uint16_t port, uint8_t protocol,
+                          const uint64_t* secret) noexcept nogil:
+    # The key's slot, t.last then; made when it is new. NULL (counted): no room.
     cdef Slot* s = &t.slots[t.last]
     cdef uint32_t hash
     cdef uint32_t i
@@ -161,7 +161,6 @@ cdef inline Slot* slot_get(SlotTable* t, uint64_t hi, uint64_t lo, uint16_t port
     cdef uint32_t generation
     cdef Bucket* b
     if s.lo == lo and s.hi == hi and s.port == port and s.protocol == protocol and s.window:
-        slot_wake(t, s, t.last)
         return s
     hash = slot_hash(hi, lo, port, protocol, secret)
     b = index_bucket(&t.index, hash)
@@ -171,7 +170,6 @@ cdef inline Slot* slot_get(SlotTable* t, uint64_t hi, uint64_t lo, uint16_t port
         s = &t.slots[i]
         if s.lo == lo and s.hi == hi and s.port == port and s.protocol == protocol:
             t.last = i
-            slot_wake(t, s, i)
             return s
         m &= m - 1
     i = NO_SLOT if sensor_bucket_match(b, 0) == 0 else slot_room(t)
@@ -194,6 +192,15 @@ cdef inline Slot* slot_get(SlotTable* t, uint64_t hi, uint64_t lo, uint16_t port
     return s
 
 
+cdef inline Slot* slot_get(SlotTable* t, uint64_t hi, uint64_t lo, uint16_t port, uint8_t protocol,
+                           const uint64_t* secret) noexcept nogil:
+    # The same, awake: to be counted in.
+    cdef Slot* s = slot_at(t, hi, lo, port, protocol, secret)
+    if s != NULL:
+        slot_wake(t, s, t.last)
+    return s
+
+
 cdef inline void slots_next_second(SlotTable* t) noexcept nogil:
     t.n_touched = 0
     t.window += 1
@@ -206,10 +213,24 @@ cdef inline void slots_wake_gauges(SlotTable* t) noexcept nogil:
     cdef uint32_t any
     for i in range(t.high):
         any = 0
-        for k in range(G_COUNT):
+        for k in range(G_TELLING, G_COUNT):
             any |= t.slots[i].gauge[k]
         if any:
             slot_wake(t, &t.slots[i], i)
+
+
+cdef inline bint slot_tells(const Slot* s) noexcept nogil:
+    # Whether its row is worth handing out: once or twice is nothing, but for what counts singly.
+    cdef uint32_t i
+    if s.top.total > 2 or s.x.scan.failures:               # (or, of a service, that many URIs)
+        return True
+    for i in range(F_TELLING, F_COUNT):
+        if s.n[i]:
+            return True
+    for i in range(G_TELLING, G_COUNT):
+        if s.gauge[i]:
+            return True
+    return False
 
 
 cdef inline void slot_row(const SlotTable* t, uint32_t i, SlotRow* r) noexcept nogil:

@@ -21,7 +21,7 @@ from sensor._native.features cimport (
     G_CONN_ACTIVE, G_CONN_IDLE, G_CONN_SILENT, G_CONN_SLOW_BODY, G_CONN_SLOW_HEADER,
     G_CONN_SLOW_READ, G_CONN_TLS_SILENT, G_COUNT, G_HALF_OPEN)
 from sensor._native.flow cimport TE_ESTABLISHED, Flow
-from sensor._native.slots cimport Slot, SlotTable
+from sensor._native.slots cimport Slot, SlotTable, slot_at
 
 cdef enum:
     SWEEP_FLOWS = 4096           # per 100 ms
@@ -141,14 +141,14 @@ cdef inline void slow_sweep(Core* c) noexcept nogil:
             continue
         gauge = flow_gauge(c, f)
         e = ends_of(f.key, f.orig_dir, f.role, True)
-        s = service_of(d, &e, 6)
+        s = slot_at(&d.table[<int> T_SERVICE], e.dh, e.dl, e.dport, 6, d.secret)
         if s == NULL:
             continue
         s.rising[<int> G_CONN_ACTIVE] += 1
         if gauge != G_CONN_ACTIVE:
             s.rising[gauge] += 1
         if gauge != G_CONN_ACTIVE and gauge != G_CONN_IDLE:
-            seen_from(d, s, &e, 1)
+            seen_from(d, service_of(d, &e, 6), &e, 1)
     if d.sweep_at >= c.flow_high:
         d.sweep_at = 0
         slow_publish(&d.table[<int> T_SERVICE])
