@@ -107,7 +107,6 @@ cdef inline void dns_message(DnsTable* t, DnsCache* cache, AppSink* sink, uint64
     cdef uint32_t rcode
     cdef bint readable
     cdef bint cut = n < wire_n
-    cdef uint64_t key
     if n < DNS_HEADER:
         if not cut:
             sink_count(sink, C_DNS_PARSE_ERRORS, 1)
@@ -123,8 +122,7 @@ cdef inline void dns_message(DnsTable* t, DnsCache* cache, AppSink* sink, uint64
             sink_count(sink, C_DNS_PARSE_ERRORS, 1)
     if not flags & 0x8000:
         sink_count(sink, C_DNS_QUERIES, 1)
-        key = dns_key(t, flow_hash, from_orig, id)
-        dns_asked(t, sink, key, id, q.qhash)
+        dns_asked(t, sink, dns_key(t, flow_hash, from_orig, id), q.qhash)
         return
     sink_count(sink, C_DNS_RESPONSES, 1)
     rcode = flags & 15
@@ -134,8 +132,7 @@ cdef inline void dns_message(DnsTable* t, DnsCache* cache, AppSink* sink, uint64
         sink_count(sink, C_DNS_ERRORS, 1)
         if rcode == 2:
             sink_count(sink, C_DNS_SERVFAIL, 1)
-    key = dns_key(t, flow_hash, not from_orig, id)
-    if not dns_answered(t, sink, key, id, q.qhash):
+    if not dns_answered(t, sink, dns_key(t, flow_hash, not from_orig, id), q.qhash):
         t.unsolicited += 1
         if rcode == 0 and sensor_be16(p + 6):
             cache.refused_unsolicited += 1

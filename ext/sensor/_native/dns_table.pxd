@@ -1,9 +1,8 @@
 # The DNS questions that wait for an answer: how long it took, or that none came.
 #
-# Invariants: a slot is free when its tag is 0, and bit s of `occupied` is set whenever set s has a
-# slot in use. What is counted does not depend on how often dns_sweep() is called: a question older
-# than DNS_TIMEOUT_NS is unanswered wherever it is met (sweep, late answer, repeated question,
-# flush).
+# Invariants: bit s of `occupied` is set exactly when set s has a slot in use. What is counted does
+# not depend on how often dns_sweep() is called: a question older than DNS_TIMEOUT_NS is unanswered
+# wherever it is met (sweep, late answer, repeated question, flush).
 #
 # A question sent again keeps the time of the first one (as tshark's dns.time), an answer counts
 # once, and an answer must come from the other side, with the same id and the same question (or no
@@ -12,6 +11,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from sensor._native.counters cimport C_DNS_ERRORS, C_DNS_UNANSWERED
 from sensor._native.packet cimport sensor_mum
 from sensor._native.sink cimport AppSink, sink_count, sink_latency, L_DNS_RESPONSE
+from sensor._native.waiting cimport WaitSlot, wait_find, wait_put, wait_room
 
 cdef extern from *:
     int sensor_ctz64 "__builtin_ctzll"(uint64_t v) noexcept nogil
@@ -27,14 +27,8 @@ cdef extern from *:
     """
     uint64_t DNS_TIMEOUT_NS
 
-cdef struct DnsSlot:
-    uint64_t t_ns                  # of the first question
-    uint32_t qhash                 # of the name and type; 0: the question could not be read
-    uint16_t id
-    uint16_t tag                   # of the flow and direction; 0: free
-
 cdef struct DnsTable:              # all zero and a secret = fresh
-    DnsSlot slots[DNS_SETS * 4]
+    WaitSlot slots[DNS_SETS * 4]   # what: hash of name and type, 0 when they could not be read
     uint64_t occupied[DNS_WORDS]
     uint64_t secret[2]
     uint64_t tick                  # the sweep has done everything before this one
@@ -50,7 +44,7 @@ cdef inline void dns_free(DnsTable* t, uint32_t at) noexcept nogil:
         t.occupied[at >> 8] &= ~(<uint64_t> 1 << ((at >> 2) & 63))
 
 
-cdef inline bint dns_expired(const DnsSlot* slot, uint64_t now_ns) noexcept nogil:
+cdef inline bint dns_expired(const WaitSlot* slot, uint64_t now_ns) noexcept nogil:
     return now_ns >= slot.t_ns and now_ns - slot.t_ns >= DNS_TIMEOUT_NS
 
 
@@ -64,64 +58,42 @@ cdef inline uint64_t dns_key(const DnsTable* t, uint64_t flow_hash, bint asker_i
     return sensor_mum(flow_hash ^ t.secret[0], (<uint64_t> id << 1 | asker_is_orig) ^ t.secret[1])
 
 
-cdef inline void dns_asked(DnsTable* t, AppSink* sink, uint64_t key, uint16_t id,
+cdef inline uint32_t dns_set(uint64_t key) noexcept nogil:
+    return <uint32_t> (key & (DNS_SETS - 1)) * 4
+
+
+cdef inline void dns_asked(DnsTable* t, AppSink* sink, uint64_t key,
                            uint32_t qhash) noexcept nogil:
-    cdef uint32_t first = <uint32_t> (key & (DNS_SETS - 1)) * 4
-    cdef uint16_t tag = <uint16_t> (key >> 48) | 1
-    cdef uint32_t i
-    cdef uint32_t to = first
-    cdef uint64_t age
-    cdef uint64_t oldest = 0
-    cdef bint found = False
-    cdef DnsSlot* slot
-    for i in range(first, first + 4):
-        slot = &t.slots[i]
-        if slot.tag == tag and slot.id == id and slot.qhash == qhash:
-            if not dns_expired(slot, sink.ts_ns):
-                return             # sent again: the first one counts
+    cdef uint32_t first = dns_set(key)
+    cdef WaitSlot* slot = wait_find(&t.slots[first], key, qhash, False)
+    if slot == NULL:
+        slot = wait_room(&t.slots[first], sink.ts_ns)
+        if slot.tag and dns_expired(slot, sink.ts_ns):
             dns_unanswered(sink)
-            slot.t_ns = sink.ts_ns
-            return
-        if not found:
-            if slot.tag == 0:
-                to = i
-                found = True
-            else:
-                age = sink.ts_ns - slot.t_ns   # a slot from the future is the oldest of all
-                if age >= oldest:
-                    oldest = age
-                    to = i
-    slot = &t.slots[to]
-    if slot.tag:
-        if dns_expired(slot, sink.ts_ns):
-            dns_unanswered(sink)
-        else:
+        elif slot.tag:
             t.evicted += 1
-    slot.t_ns = sink.ts_ns
-    slot.qhash = qhash
-    slot.id = id
-    slot.tag = tag
-    t.occupied[to >> 8] |= <uint64_t> 1 << ((to >> 2) & 63)
+    elif dns_expired(slot, sink.ts_ns):
+        dns_unanswered(sink)
+    else:
+        return                     # sent again: the first one counts
+    wait_put(slot, key, qhash, sink.ts_ns)
+    t.occupied[first >> 8] |= <uint64_t> 1 << ((first >> 2) & 63)
 
 
-cdef inline bint dns_answered(DnsTable* t, AppSink* sink, uint64_t key, uint16_t id,
+cdef inline bint dns_answered(DnsTable* t, AppSink* sink, uint64_t key,
                               uint32_t qhash) noexcept nogil:
     # Was it asked for? Then it is no longer.
-    cdef uint32_t first = <uint32_t> (key & (DNS_SETS - 1)) * 4
-    cdef uint16_t tag = <uint16_t> (key >> 48) | 1
-    cdef uint32_t i
-    cdef DnsSlot* slot
-    for i in range(first, first + 4):
-        slot = &t.slots[i]
-        if slot.tag == tag and slot.id == id and (slot.qhash == qhash or not qhash):
-            if dns_expired(slot, sink.ts_ns):
-                dns_unanswered(sink)
-                dns_free(t, i)
-                return False       # too late to be believed
-            sink_latency(sink, L_DNS_RESPONSE, slot.t_ns, sink.ts_ns)
-            dns_free(t, i)
-            return True
-    return False
+    cdef WaitSlot* slot = wait_find(&t.slots[dns_set(key)], key, qhash, qhash == 0)
+    cdef bint late
+    if slot == NULL:
+        return False
+    late = dns_expired(slot, sink.ts_ns)
+    if late:
+        dns_unanswered(sink)       # too late to be believed
+    else:
+        sink_latency(sink, L_DNS_RESPONSE, slot.t_ns, sink.ts_ns)
+    dns_free(t, <uint32_t> (slot - t.slots))
+    return not late
 
 
 cdef inline void dns_sweep_sets(DnsTable* t, uint32_t word, uint64_t now_ns,

@@ -10,7 +10,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 from sensor._native cimport (
-    app_banner, app_dns, app_echo, app_rtp, dns_cache, dns_name, dns_table,
+    app_banner, app_dns, app_echo, app_rtp, dns_cache, dns_name, dns_table, waiting,
 )
 from sensor._native.counters cimport C_COUNT
 from sensor._native.counters import Counter
@@ -214,8 +214,7 @@ def banner_udp(bytes data, uint16_t port, uint16_t other_port=40000):
 
 
 SIZES = {
-    "DnsSlot": sizeof(dns_table.DnsSlot),
     "DnsCacheLine": sizeof(dns_cache.DnsCacheLine),
-    "EchoSlot": sizeof(app_echo.EchoSlot),
     "Rtp": sizeof(app_rtp.Rtp),
+    "WaitSlot": sizeof(waiting.WaitSlot),
 }
