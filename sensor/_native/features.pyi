@@ -56,7 +56,7 @@ class Feature(IntEnum):
     F_AUTH_FAILURES = 50
     F_AUTH_SESSIONS = 51
     F_AUTH_SHORT = 52
-    F_DHCP_DISCOVERS = 53
+    F_DHCP_REQUESTS = 53
     F_CONN_EMPTY = 54
     F_SYN_EVICTED = 55
     F_COUNT = 56

@@ -17,6 +17,7 @@ from sensor._native.flow cimport (
     FLOW_FRAGMENTS, FLOW_TRUNCATED, FLOW_TUNNELLED, FLOW_TURNED, Flow, Half)
 from sensor._native.half_open cimport HO_JUDGED, HO_SYNACK, HO_UNREACHABLE, HalfOpen, half_open_find
 from sensor._native.lifecycle cimport flow_new
+from sensor._native.neighbours cimport neighbour_icmp6
 from sensor._native.packet cimport (
     PKT_CUT, PKT_FRAGMENT, PKT_LATER_FRAGMENT, PKT_QUOTE, PKT_TUNNELLED, Packet)
 from sensor._native.tcp_flow cimport flow_find, flow_open_count
@@ -63,6 +64,9 @@ cdef inline void datagram_tell(Core* c, Flow* f, uint8_t side, const Packet* p) 
             what = F_ICMP_OTHER
         else:
             what = F_ICMP_REPLY_STRAY
+    elif p.proto == 58 and (p.icmp_type == 135 or p.icmp_type == 136):
+        neighbour_icmp6(c.detect.neighbours, p.icmp_type, p.payload, p.captured, p.seq, p.ts_ns,
+                        c.secret)
     elif p.flags & PKT_QUOTE:
         what = F_ICMP_ERROR
         if (p.icmp_type == 3 and p.icmp_code == 3 if p.proto == 1

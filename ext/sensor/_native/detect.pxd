@@ -9,6 +9,8 @@
 # room is counted by its table and otherwise ignored; nothing is believed of an ICMP error's quote
 # but whom it blames.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memset
+from sensor._native.domains cimport Domains, domain_asked
 from sensor._native.features cimport (
     F_AUTH_SESSIONS, F_AUTH_SHORT, F_CONN_CLOSED, F_CONN_EMPTY, F_FRAG_BYTES, F_FRAG_LATER, F_FRAG_PACKETS, F_ICMP_ECHO,
     F_ICMP_ECHO_BYTES, F_ICMP_ERROR, F_ICMP_ODD, F_ICMP_OTHER, F_ICMP_REPLY_STRAY, F_REFL_ANSWERS,
@@ -16,9 +18,10 @@ from sensor._native.features cimport (
     F_STRAY_ACK, F_STRAY_ANSWERED, F_STRAY_FLOWS, F_STRAY_ODD, F_STRAY_RST, F_STRAY_SYNACK, F_SYN_BARE, F_SYN_COMPLETE,
     F_SYN_FAILED, F_SYN_NEW, F_UDP_ANSWERED, F_UDP_BYTES, F_UDP_FLOWS, F_UDP_PACKETS,
     F_UDP_UNREACHABLE, G_HALF_OPEN, Feature)
+from sensor._native.neighbours cimport Neighbours
 from sensor._native.packet cimport (
     TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCP_URG, sensor_mum)
-from sensor._native.sketch cimport hll_add, marks_add, mix_add, top_add
+from sensor._native.sketch cimport Hll, hll_add, marks_add, mix_add, top_add
 from sensor._native.slots cimport (
     ADMIT_A_TICK, SlotRow, Slot, SlotTable, slot_get, slots_next_second)
 
@@ -40,7 +43,9 @@ cdef enum:
 
 cdef struct Detect:
     SlotTable table[TABLES]
-    SlotRow* rows                # one table's rows on their way out
+    Neighbours* neighbours
+    Domains* domains
+    void* rows                   # one table's rows on their way out
     uint64_t start_ns            # of the second being counted
     uint64_t end_ns              # 0: begins with the next packet
     uint64_t last_s              # second handed out last
@@ -48,6 +53,8 @@ cdef struct Detect:
     uint8_t reflects[8192]       # bit per UDP port: answers from it are larger than their questions
     uint32_t sweep_at            # next flow of the sweep for slow connections (slow.pxd)
     uint64_t sweep_ns            # when the sweep began
+    uint32_t dhcp_requests       # of this second, and who sent them
+    Hll dhcp_clients
     uint32_t two_way             # handshakes seen from both sides, and from one
     uint32_t one_way
 
@@ -313,6 +320,24 @@ cdef inline void detect_closed(Detect* d, const uint64_t* key, uint8_t orig_dir,
             seen_to(d, s, &e, 1)
 
 
+cdef inline void detect_dhcp(Detect* d, uint64_t client) noexcept nogil:
+    # DHCP: the client is its hardware address, the server may be any.
+    if d != NULL:
+        d.dhcp_requests += 1
+        hll_add(&d.dhcp_clients, sensor_mum(client ^ d.secret[3], d.secret[4]))
+
+
+cdef inline void detect_question(Detect* d, const uint64_t* key, uint8_t orig_dir,
+                                 const uint8_t* name, uint32_t n, uint16_t qtype,
+                                 uint64_t ts_ns) noexcept nogil:
+    # What a DNS client asked for.
+    cdef Ends e
+    if d == NULL:
+        return
+    e = ends_of(key, orig_dir, 0, True)
+    domain_asked(d.domains, name, n, qtype, e.sh, e.sl, ts_ns, d.secret)
+
+
 cdef inline void detect_target(Detect* d, const uint64_t* key, uint8_t orig_dir, uint8_t role,
                                uint64_t uri, uint64_t path) noexcept nogil:
     # What an HTTP request asks for.
@@ -481,6 +506,10 @@ cdef inline void detect_next(Detect* d) noexcept nogil:
     cdef int i
     for i in range(TABLES):
         slots_next_second(&d.table[i])
+    d.dhcp_requests = 0
+    memset(&d.dhcp_clients, 0, sizeof(Hll))
+    d.neighbours.second += 1
+    d.domains.second += 1
     d.two_way -= d.two_way >> 6
     d.one_way -= d.one_way >> 6
     d.end_ns = 0

@@ -42,7 +42,7 @@ cpdef enum Feature:
     F_TLS_HELLOS
     F_TLS_FAILED
     F_TLS_TURNS
-    F_QUIC_INITIALS
+    F_QUIC_INITIALS              # connections begun
     F_DNS_QUERIES
     F_DNS_NXDOMAIN
     F_DNS_SERVFAIL
@@ -58,7 +58,7 @@ cpdef enum Feature:
     F_AUTH_FAILURES              # said in clear: FTP 530, HTTP 401, ...
     F_AUTH_SESSIONS              # log-in sessions that ended
     F_AUTH_SHORT                 # of these, as small and short as a failed log-in
-    F_DHCP_DISCOVERS
+    F_DHCP_REQUESTS
     F_CONN_EMPTY                 # closed after a handshake, nothing said by its originator
     F_SYN_EVICTED                # given up to make room
     F_COUNT
