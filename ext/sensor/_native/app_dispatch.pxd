@@ -25,7 +25,7 @@ from sensor._native.flow cimport Flow
 from sensor._native.lifecycle cimport app_acquire, app_release
 from sensor._native.packet cimport Packet, key_hash
 from sensor._native.sink cimport NAME_SNI, sink_count, sink_name
-from sensor._native.span cimport sensor_be64
+from sensor._native.span cimport sensor_be32, sensor_be64
 
 cdef enum:
     PROBES = 4                     # payload segments looked at before a stream is APP_OTHER
@@ -240,11 +240,11 @@ cdef inline bint datagram_begin(Core* c, Flow* f, bint from_orig, const Packet* 
 
 cdef inline void dhcp_message(Core* c, Flow* f, const Packet* p) noexcept nogil:
     # DHCPDISCOVER, REQUEST or INFORM (RFC 2131): a BOOTREQUEST whose first option is that message
-    # type; the client is its hardware address, whatever the frame's.
+    # type; the client is its hardware address and the address it has, whatever the frame says.
     if (p.captured >= 243 and p.payload[0] == 1 and p.payload[240] == 53 and p.payload[241] == 1
             and (p.payload[242] == 1 or p.payload[242] == 3 or p.payload[242] == 8)):
         sink_count(&c.sink, C_DHCP_REQUESTS, 1)
-        detect_dhcp(c.detect, sensor_be64(p.payload + 28))
+        detect_dhcp(c.detect, sensor_be64(p.payload + 28) ^ sensor_be32(p.payload + 12))
 
 
 cdef inline void app_datagram(Core* c, Flow* f, uint8_t side, const Packet* p) noexcept nogil:

@@ -86,11 +86,12 @@ cdef inline Ends ends_of(const uint64_t* key, uint8_t from_b, uint8_t role,
 
 
 cdef inline uint64_t address_hash(const Detect* d, uint64_t hi, uint64_t lo) noexcept nogil:
-    return sensor_mum(hi ^ d.secret[3], lo ^ d.secret[4])
+    # Twice: one multiplication spreads neighbouring addresses evenly, and a sketch wants them random.
+    return sensor_mum(sensor_mum(hi ^ d.secret[3], lo ^ d.secret[4]) ^ d.secret[1], d.secret[2])
 
 
 cdef inline uint64_t port_hash(const Detect* d, uint16_t port) noexcept nogil:
-    return sensor_mum(d.secret[2] ^ port, d.secret[3])
+    return sensor_mum(sensor_mum(d.secret[2] ^ port, d.secret[3]) ^ d.secret[1], d.secret[4])
 
 
 cdef inline Slot* service_of(Detect* d, const Ends* e, uint8_t protocol) noexcept nogil:
@@ -324,7 +325,7 @@ cdef inline void detect_dhcp(Detect* d, uint64_t client) noexcept nogil:
     # DHCP: the client is its hardware address, the server may be any.
     if d != NULL:
         d.dhcp_requests += 1
-        hll_add(&d.dhcp_clients, sensor_mum(client ^ d.secret[3], d.secret[4]))
+        hll_add(&d.dhcp_clients, address_hash(d, client, 0))
 
 
 cdef inline void detect_question(Detect* d, const uint64_t* key, uint8_t orig_dir,

@@ -57,10 +57,21 @@ cdef struct Domains:
     uint64_t evicted
 
 
+cdef inline bint tld_like(const uint8_t* p, uint32_t n) noexcept nogil:
+    cdef uint32_t i
+    if n >= 4 and p[0] == 120 and p[1] == 110 and p[2] == 45 and p[3] == 45:   # xn--
+        return True
+    for i in range(n):
+        if 48 <= p[i] <= 57:
+            return False
+    return True
+
+
 cdef inline uint32_t domain_start(const uint8_t* name, uint32_t n) noexcept nogil:
     # Where the registered domain begins in a wire-format name of n octets with the root's 0: its
     # last two labels, or three where the last but one is as short as those under which countries
-    # register ("co.uk").
+    # register ("co.uk"). A last label with a digit is no top-level domain: the whole name is below
+    # the root, as with tunnels that talk to their server directly.
     cdef uint32_t start[4]
     cdef uint32_t labels = 0
     cdef uint32_t at = 0
@@ -68,6 +79,11 @@ cdef inline uint32_t domain_start(const uint8_t* name, uint32_t n) noexcept nogi
         start[labels & 3] = at
         labels += 1
         at += 1 + <uint32_t> name[at]
+    if labels == 0:
+        return 0
+    at = start[(labels - 1) & 3]
+    if not tld_like(name + at + 1, name[at]):
+        return n - 1
     if labels <= 2:
         return 0
     at = start[(labels - 2) & 3]
