@@ -9,13 +9,14 @@ from sensor._native.attempts cimport attempt_count, attempt_endpoint, attempt_te
 from sensor._native.core cimport Core, likely_server
 from sensor._native.counters cimport C_CONNECTIONS_FAILED
 from sensor._native.detect cimport (
-    detect_fragment, detect_icmp, detect_udp, detect_unreachable)
+    detect_attempt_over, detect_fragment, detect_icmp, detect_udp, detect_unreachable)
 from sensor._native.features cimport (
     F_ICMP_ECHO, F_ICMP_ERROR, F_ICMP_OTHER, F_ICMP_REPLY_STRAY, F_SYN_FAILED, F_SYN_REFUSED,
     Feature)
 from sensor._native.flow cimport (
     FLOW_FRAGMENTS, FLOW_TRUNCATED, FLOW_TUNNELLED, FLOW_TURNED, Flow, Half)
-from sensor._native.half_open cimport HO_JUDGED, HO_SYNACK, HO_UNREACHABLE, HalfOpen, half_open_find
+from sensor._native.half_open cimport (
+    HO_JUDGED, HO_RST_ORIG, HO_RST_RESP, HO_SYNACK, HO_UNREACHABLE, HalfOpen, half_open_find)
 from sensor._native.lifecycle cimport flow_new
 from sensor._native.neighbours cimport neighbour_icmp6
 from sensor._native.packet cimport (
@@ -30,6 +31,8 @@ cdef inline void quoted_attempt(Core* c, const Packet* p) noexcept nogil:
     cdef HalfOpen* e = half_open_find(&c.half_open, p.quoted_key, p.quoted_hash)
     if e != NULL and p.quoted_dir == e.orig_dir and not e.flags & (HO_UNREACHABLE
                                                                    | HO_SYNACK | HO_JUDGED):
+        if not e.flags & (HO_RST_ORIG | HO_RST_RESP):
+            detect_attempt_over(c.detect, e.key, e.orig_dir, e.role)
         e.flags |= HO_UNREACHABLE | HO_JUDGED
         attempt_tell(c, e, F_SYN_REFUSED)
         attempt_tell(c, e, F_SYN_FAILED)

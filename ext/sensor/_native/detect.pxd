@@ -16,7 +16,7 @@ from sensor._native.features cimport (
     F_ICMP_ECHO_BYTES, F_ICMP_ERROR, F_ICMP_ODD, F_ICMP_OTHER, F_ICMP_REPLY_STRAY, F_REFL_ANSWERS,
     F_REFL_ANSWER_BYTES, F_REFL_BYTES, F_REFL_PACKETS, F_REFL_REQUESTS, F_REFL_REQUEST_BYTES,
     F_STRAY_ACK, F_STRAY_ANSWERED, F_STRAY_FLOWS, F_STRAY_ODD, F_STRAY_RST, F_STRAY_SYNACK, F_SYN_BARE, F_SYN_COMPLETE,
-    F_SYN_FAILED, F_SYN_NEW, F_UDP_ANSWERED, F_UDP_BYTES, F_UDP_FLOWS, F_UDP_PACKETS,
+    F_SYN_EVICTED, F_SYN_FAILED, F_SYN_NEW, F_UDP_ANSWERED, F_UDP_BYTES, F_UDP_FLOWS, F_UDP_PACKETS,
     F_UDP_UNREACHABLE, G_HALF_OPEN, Feature)
 from sensor._native.neighbours cimport Neighbours
 from sensor._native.packet cimport (
@@ -134,7 +134,7 @@ cdef inline void scan_outcome(Detect* d, Slot* s, const Ends* e, bint failed,
     cdef uint64_t there = address_hash(d, e.dh, e.dl)
     if s.x.scan.since == 0:
         s.x.scan.since = s.window
-    if not marks_add(&s.x.scan.contacts, sensor_mum(there ^ e.dport, d.secret[0])):
+    if not marks_add(&s.x.scan.contacts, address_hash(d, there, e.dport)):
         return
     if not failed:
         s.x.scan.successes += 1
@@ -197,6 +197,22 @@ cdef inline void detect_attempt(Detect* d, const uint64_t* key, uint8_t orig_dir
         s.n[<int> what] += 1
         if what == F_SYN_FAILED or what == F_SYN_COMPLETE:
             scan_outcome(d, s, &e, what == F_SYN_FAILED, well_known)
+
+
+cdef inline void detect_evicted(Detect* d, const uint64_t* key, uint8_t orig_dir,
+                                uint8_t role) noexcept nogil:
+    # A SYN given up for the next ones before its time. Its source is one of a flood: not asked for.
+    cdef Ends e
+    cdef Slot* s
+    if d == NULL:
+        return
+    e = ends_of(key, orig_dir, role, True)
+    s = service_of(d, &e, 6)
+    if s != NULL:
+        s.n[<int> F_SYN_EVICTED] += 1
+    s = host_of(d, &e)
+    if s != NULL:
+        s.n[<int> F_SYN_EVICTED] += 1
 
 
 cdef inline void detect_attempt_over(Detect* d, const uint64_t* key, uint8_t orig_dir,
@@ -349,8 +365,8 @@ cdef inline void detect_target(Detect* d, const uint64_t* key, uint8_t orig_dir,
     e = ends_of(key, orig_dir, role, True)
     s = service_of(d, &e, 6)
     if s != NULL:
-        marks_add(&s.x.web.uris, sensor_mum(uri ^ d.secret[0], d.secret[1]))
-        mix_add(&s.x.web.paths, sensor_mum(path ^ d.secret[1], d.secret[2]))
+        marks_add(&s.x.web.uris, address_hash(d, uri, 0))
+        mix_add(&s.x.web.paths, address_hash(d, path, 0))
 
 
 # ---- datagrams

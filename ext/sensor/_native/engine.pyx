@@ -255,7 +255,7 @@ cdef class Engine:
             n = 0
             with nogil:
                 for i in range(t.n_touched):
-                    if slot_tells(&t.slots[t.touched[i]]):
+                    if slot_tells(t, &t.slots[t.touched[i]]):
                         slot_row(t, t.touched[i], &(<SlotRow*> d.rows)[n])
                         n += 1
             tables[TABLE_NAMES[k]] = copy_out(d.rows, n * sizeof(SlotRow), dtypes.SLOT)
@@ -273,8 +273,7 @@ cdef class Engine:
         both = d.two_way + d.one_way
         sensor["one_way_share"] = d.one_way / both if both >= HANDSHAKES_TO_JUDGE else float("nan")
         tables["sensor"] = sensor
-        out = {"start_ns": d.start_ns, "end_ns": min(d.end_ns, max(self.c.clock_ns, d.start_ns)),
-               "tables": tables}
+        out = {"start_ns": d.start_ns, "end_ns": max(d.start_ns, min(d.end_ns, self.c.clock_ns)), "tables": tables}
         detect_next(d)
         return out
 
