@@ -1,13 +1,12 @@
 """Test door of the decoder: frames in, dicts out, so that pytest can hold it against oracles."""
 
-from cpython.bytes cimport PyBytes_AS_STRING
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
 
 from sensor._native.anomalies cimport A_COUNT, DC_COUNT
 from sensor._native.decode cimport decode
 from sensor._native.decode_state cimport Decoder, decoder_init, UNKNOWN_LINKS
+from sensor._native.exact cimport exact_copy
 from sensor._native.packet cimport (
     DECODE_OK, DecodeResult, Packet, PKT_LATER_FRAGMENT, PKT_QUOTE, PKT_TIMESTAMP,
 )
@@ -44,10 +43,7 @@ cdef class Decoding:
         cdef Packet p
         cdef DecodeResult r
         cdef size_t n = len(data)
-        cdef uint8_t* copy = <uint8_t*> malloc(n)
-        if copy == NULL and n:
-            raise MemoryError
-        memcpy(copy, PyBytes_AS_STRING(data), n)
+        cdef uint8_t* copy = exact_copy(data, n)
         raw.ts_ns = ts_ns
         raw.data = copy
         raw.caplen = n
