@@ -201,3 +201,13 @@ SENSOR = np.dtype(
         ("one_way_share", "<f4"),  # of recent TCP connections; NaN: too few to say
     ]
 )
+
+TABLES = {  # of faces.Features, as rules name them
+    "service": SLOT,
+    "host": SLOT,
+    "source": SLOT,
+    "reflection": SLOT,
+    "domain": DOMAIN,
+    "neighbour": NEIGHBOUR,
+    "sensor": SENSOR,
+}

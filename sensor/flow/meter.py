@@ -33,6 +33,7 @@ class Watcher(Protocol):
     """Whoever looks at every second: detection."""
 
     def features(self, features: Features) -> None: ...
+    def finish(self) -> None: ...
 
 
 class Meter:
@@ -78,6 +79,7 @@ class Meter:
             pass
         if self.watcher is not None:
             self._watch()
+            self.watcher.finish()
         self._take(window=True)
 
     def _watch(self) -> None:
