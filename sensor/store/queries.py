@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sensor.errors import DamagedCapture, InputMissing
+from sensor.store.events import Events
 from sensor.store.tables import APPLICATION_ID, CURRENT
 
 
@@ -108,6 +109,7 @@ class Reader:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
+        self.events = Events(db)
 
     def period(self) -> Period:
         return Period(*self.db.execute(PERIOD).fetchone())
