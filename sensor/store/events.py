@@ -53,8 +53,8 @@ class EventFilter:
         return " AND ".join(parts), bound
 
 
-class Change(NamedTuple):
-    """An event as it is now, and the number of its last change."""
+class Stored(NamedTuple):
+    """The number of an event's last change, and the event as it is now."""
 
     seq: int
     event: SecurityEventRow
@@ -71,12 +71,11 @@ class Events:
         found: int | None = self._db.execute(NEWEST).fetchone()[0]
         return found
 
-    def matching(self, which: EventFilter, limit: int) -> list[SecurityEventRow]:
+    def matching(self, which: EventFilter, limit: int) -> list[Stored]:
         """The newest `limit` of them, newest first."""
         where, bound = which.where()
-        sql = f"""SELECT {COLUMNS} FROM network_security_events WHERE {where}
-                  ORDER BY detected_at DESC, rowid DESC LIMIT ?"""  # noqa: S608 - our own words
-        return [SecurityEventRow._make(row) for row in self._db.execute(sql, (*bound, limit))]
+        # Of the same time, the one that was found later: an upsert leaves the rowid.
+        return self._stored(f"{where} ORDER BY detected_at DESC, rowid DESC LIMIT ?", *bound, limit)
 
     def count(self, which: EventFilter) -> int:
         where, bound = which.where()
@@ -88,21 +87,21 @@ class Events:
         sql = "SELECT coalesce(max(seq), 0) FROM network_security_events"
         return int(self._db.execute(sql).fetchone()[0])
 
-    def changed(self, which: EventFilter, after: int, upto: int, limit: int) -> list[Change]:
+    def changed(self, which: EventFilter, after: int, upto: int, limit: int) -> list[Stored]:
         """Those whose last change is numbered over `after` and at most `upto`, in that order."""
         where, bound = which.where()
-        sql = f"""SELECT seq, {COLUMNS} FROM network_security_events
-                  WHERE seq > ? AND seq <= ? AND {where} ORDER BY seq LIMIT ?"""  # noqa: S608
-        rows = self._db.execute(sql, (after, upto, *bound, limit))
-        return [Change(seq, SecurityEventRow._make(row)) for seq, *row in rows]
+        condition = f"seq > ? AND seq <= ? AND {where} ORDER BY seq LIMIT ?"
+        return self._stored(condition, after, upto, *bound, limit)
 
-    def by_id(self, prefix: str, limit: int) -> list[SecurityEventRow]:
+    def by_id(self, prefix: str, limit: int) -> list[Stored]:
         """Events whose id begins with `prefix` (case does not matter), at most `limit`."""
         wanted = prefix.lower()
         if not wanted or not ID_CHARACTERS.issuperset(wanted):
             return []
         # A range, not LIKE: the key's index answers it. `g` sorts after all that an id is made of.
-        sql = f"""SELECT {COLUMNS} FROM network_security_events WHERE id >= ? AND id < ?
-                  ORDER BY id LIMIT ?"""  # noqa: S608
-        rows = self._db.execute(sql, (wanted, wanted + "g", limit))
-        return [SecurityEventRow._make(row) for row in rows]
+        return self._stored("id >= ? AND id < ? ORDER BY id LIMIT ?", wanted, wanted + "g", limit)
+
+    def _stored(self, condition: str, *bound: object) -> list[Stored]:
+        sql = f"SELECT seq, {COLUMNS} FROM network_security_events WHERE {condition}"  # noqa: S608
+        rows = self._db.execute(sql, bound)
+        return [Stored(seq, SecurityEventRow._make(row)) for seq, *row in rows]

@@ -28,7 +28,7 @@ def numbers(path: str, **wanted: object) -> list[int]:
     with open_reader(path) as reader:
         found = reader.events.matching(EventFilter(**wanted), 100)
         assert reader.events.count(EventFilter(**wanted)) == len(found)
-        return [int(row.id[-4:], 16) for row in found]
+        return [int(row.id[-4:], 16) for _, row in found]
 
 
 def test_an_event_is_one_row_with_a_new_number_at_every_change(path: str) -> None:
@@ -45,7 +45,8 @@ def test_an_event_is_one_row_with_a_new_number_at_every_change(path: str) -> Non
         again = reader.events.changed(EventFilter(), upto, reader.events.last_seq(), 100)
         assert [row for _, row in again] == [over]
         assert again[0].seq > upto
-        assert reader.events.matching(EventFilter(), 100) == [second, over]  # as they came in
+        newest_first = [row for _, row in reader.events.matching(EventFilter(), 100)]
+        assert newest_first == [second, over]  # of the same time: as they came in
 
 
 def test_opened_and_resolved_within_one_window(path: str) -> None:
@@ -53,7 +54,7 @@ def test_opened_and_resolved_within_one_window(path: str) -> None:
     with SqliteStore(path) as store:
         store.write_window(WindowRows(agent(), events=[event(), over]))
     with open_reader(path) as reader:
-        assert reader.events.matching(EventFilter(), 100) == [over]
+        assert reader.events.matching(EventFilter(), 100) == [(2, over)]
 
 
 @pytest.mark.parametrize("at", [0, T0 - 100 * 365 * DAY_US, 9_223_372_036_854_775_807])
@@ -101,7 +102,7 @@ def test_filters(path: str) -> None:
     assert numbers(path, until=hour - 2 * US) == [2, 1]
     assert numbers(path, severity="low", event_type="'; DROP TABLE agents --") == []
     with open_reader(path) as reader:
-        assert reader.events.matching(EventFilter(), 1) == made[3:]
+        assert reader.events.matching(EventFilter(), 1) == [(4, made[3])]
         assert reader.events.newest() == hour + 9 * US
 
 
@@ -109,8 +110,9 @@ def test_by_id(path: str) -> None:
     with SqliteStore(path) as store:
         store.write_window(WindowRows(agent(), events=[event(0xA1), event(0xA2)]))
     with open_reader(path) as reader:
-        assert reader.events.by_id(event(0xA2).id.upper(), 9) == [event(0xA2)]
-        assert reader.events.by_id(event(0xA2).id[:-1], 9) == [event(0xA1), event(0xA2)]
+        assert reader.events.by_id(event(0xA2).id.upper(), 9) == [(2, event(0xA2))]
+        both = reader.events.by_id(event(0xA2).id[:-1], 9)
+        assert both == [(1, event(0xA1)), (2, event(0xA2))]
         for nothing in ("", "%", "_" * 36, "ff", "\x00"):
             assert reader.events.by_id(nothing, 9) == []
 
