@@ -17,7 +17,7 @@ SCORES = {"info": 0, "low": 21, "medium": 47, "high": 73, "critical": 99}
 # By our protocol: IANA's keyword where it is a transport.
 TRANSPORTS = {"tcp": "tcp", "udp": "udp", "icmp": "icmp", "icmp6": "ipv6-icmp", "sctp": "sctp"}
 ATTACK = "https://attack.mitre.org/"
-# MITRE ATT&CK: technique: (name, tactic). Tactics: id: name. A technique not listed has its id only.
+# MITRE ATT&CK: tactic: name; technique: (name, tactic). One not listed goes by its id alone.
 TACTICS = {
     "TA0005": "Defense Evasion",
     "TA0006": "Credential Access",

@@ -43,9 +43,7 @@ def first_line(row: SecurityEventRow) -> Text:
 
 
 def second_line(row: SecurityEventRow, arrow: str) -> Text:
-    return Text(
-        f"    {printable(row.id, ID_SHOWN + 1)[:ID_SHOWN]}  {ends(row, arrow)}", style="dim"
-    )
+    return Text(f"    {printable(row.id[:ID_SHOWN])}  {ends(row, arrow)}", style="dim")
 
 
 def clock(us: int | None) -> str:

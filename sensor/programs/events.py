@@ -1,6 +1,6 @@
 """`sensor events`: what the rules found, as a table, JSON or ECS; one event explained.
 
---follow reads the file again and again by `seq`, so it shows what changes too, and holds nothing up.
+--follow reads the file again and again by `seq`: it shows what changes too, and holds nothing up.
 """
 
 import json
@@ -18,7 +18,7 @@ from sensor.model.text import printable
 from sensor.programs.ecs import ecs_document
 from sensor.programs.event_view import print_events
 from sensor.programs.render import console_for
-from sensor.programs.times import Point, PointType
+from sensor.programs.times import Point, point_option
 from sensor.store.events import EventFilter, Stored
 from sensor.store.queries import Reader, open_reader
 
@@ -55,8 +55,10 @@ Examples:
 )
 @click.option("--type", "event_type", metavar="T", help="Of this event_type, such as dos_attack.")
 @click.option("--class", "attack_class", metavar="C", help="Of this class, such as syn_flood.")
-@click.option("--since", type=PointType(), metavar="TIME", help="Those that still went on then.")
-@click.option("--until", type=PointType(), metavar="TIME", help="Those that began before.")
+@click.option(
+    "--since", callback=point_option, metavar="TIME", help="Those that still went on then."
+)
+@click.option("--until", callback=point_option, metavar="TIME", help="Those that began before.")
 @click.option("--status", type=click.Choice(["open", "resolved"]), help="Of this state.")
 @click.option("--agent", "agent_id", metavar="UUID", help="Of this agent.")
 @click.option(
@@ -98,9 +100,7 @@ def command(
             explained(find(reader, db, explain), as_json=as_json)
             return 0
         newest = reader.events.newest()
-        which = EventFilter(
-            since=since and since.at(newest), until=until and until.at(newest), **wanted
-        )
+        which = EventFilter(since=at(since, newest), until=at(until, newest), **wanted)
         upto = reader.events.last_seq()
         found = reader.events.matching(which, limit)
         matched = reader.events.count(which)
@@ -120,6 +120,10 @@ def command(
         if matched > len(found):
             console.print(f"\n{matched - len(found):,} older ones are not shown: --limit {matched}")
     return 0
+
+
+def at(point: Point | None, newest: int | None) -> int | None:
+    return None if point is None else point.at(newest)
 
 
 def find(reader: Reader, path: str, prefix: str) -> Stored:

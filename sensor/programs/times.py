@@ -28,21 +28,19 @@ class Point:
         return None if newest is None else newest - self.us
 
 
-class PointType(click.ParamType):
-    """RFC 3339, its date alone, or an age such as 90s, 15m, 1h, 7d, 2w."""
-
-    name = "time"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Point:
-        text = str(value).strip()
-        if age := AGE.fullmatch(text):
-            return Point(min(int(age[1]) * UNITS[age[2]], LONGEST), is_age=True)
-        try:
-            moment = datetime.fromisoformat(text)
-            # Without an offset it is UTC, as all times that we show.
-            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            return Point((moment - EPOCH) // timedelta(microseconds=1))
-        except (ValueError, OverflowError):
-            self.fail(f"{text!r} is neither RFC 3339 nor an age such as 15m, 1h, 7d", param, ctx)
+def point_option(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> Point | None:
+    """An option's callback: RFC 3339, its date alone, or an age such as 90s, 15m, 1h, 7d, 2w."""
+    if text is None:
+        return None
+    if age := AGE.fullmatch(text.strip()):
+        return Point(min(int(age[1]) * UNITS[age[2]], LONGEST), is_age=True)
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        # Without an offset it is UTC, as all times that we show.
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return Point((moment - EPOCH) // timedelta(microseconds=1))
+    except (ValueError, OverflowError):
+        reason = f"{text!r} is neither RFC 3339 nor an age such as 15m, 1h, 7d"
+        raise click.BadParameter(reason) from None

@@ -158,8 +158,8 @@ class Reader:
 def open_reader(path: str) -> Iterator[Reader]:
     """A reader of the database at `path`.
 
-    InputMissing: there is none that may be read. DamagedCapture: it is no database of the sensor, of a newer
-    version, or broken; also when that shows only while it is read.
+    InputMissing: there is none that may be read. DamagedCapture: it is no database of the sensor,
+    of a newer version, or broken; also when that shows only while it is read.
     """
     try:
         if not Path(path).is_file():
