@@ -1,0 +1,78 @@
+"""What the columns of a feature table are: keys, counts of a window, levels, peaks.
+
+The native floor says which columns there are (sensor._native.dtypes); this page says how several
+seconds of one become one window.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+Dtype = np.dtype[np.void]
+Tables = Mapping[str, Dtype]  # table -> dtype of its rows
+
+KEYS = ("address", "port", "protocol", "name", "mac")  # of these, a table's own make its key
+IDENTITY = frozenset({*KEYS, "slot", "generation", "local"})
+# Counterparts: where there are several values, the one of the second with the largest top_count.
+TOP = ("top_address", "top_port", "top_count", "top_addresses", "top_counts", "top_ports", "client")
+# Levels that the sensor holds itself (now, or over five minutes): the newest value counts.
+LEVELS = frozenset(
+    {
+        "half_open",
+        "conn_active",
+        "conn_slow_header",
+        "conn_slow_body",
+        "conn_slow_read",
+        "conn_tls_silent",
+        "conn_silent",
+        "conn_idle",
+        "scan_hosts",
+        "scan_ports",
+        "scan_failures",
+        "scan_successes",
+        "scan_score",
+        "scan_services",
+        "names",
+        "name_bytes",
+        "longest",
+        "entropy",
+        "flips",
+        "claims",
+    }
+)
+# Whole numbers that are no level are counts: they add up. Fractions are estimates of distinct
+# things or shares within a second: the largest counts, which never overstates a window.
+DERIVED = {"top_share": ("top_count", "top_total")}
+
+
+def readable(dtype: Dtype) -> frozenset[str]:
+    """The columns that an expression may read: scalar numbers, and what is derived from them."""
+    fields = dtype.fields or {}
+    plain = {name for name, field in fields.items() if field[0].kind in "uif"}
+    derived = {name for name, parts in DERIVED.items() if plain.issuperset(parts)}
+    return frozenset(plain | derived)
+
+
+def key_columns(dtype: Dtype) -> tuple[str, ...]:
+    """The columns that name a row of the table, in the order of KEYS."""
+    return tuple(name for name in KEYS if name in (dtype.names or ()))
+
+
+def counts(dtype: Dtype) -> tuple[str, ...]:
+    """The columns that add up over the seconds of a window."""
+    return tuple(
+        name
+        for name in dtype.names or ()
+        if dtype[name].kind in "ui" and name not in IDENTITY | LEVELS and name not in TOP
+    )
+
+
+def peaks(dtype: Dtype) -> tuple[str, ...]:
+    """The columns of which the largest second counts."""
+    return tuple(n for n in dtype.names or () if dtype[n].kind == "f" and n not in LEVELS)
+
+
+def levels(dtype: Dtype) -> tuple[str, ...]:
+    """The columns of which the newest second counts."""
+    known = set(counts(dtype)) | set(peaks(dtype)) | set(TOP)
+    return tuple(name for name in dtype.names or () if name not in known)

@@ -1,0 +1,237 @@
+"""The life of events: open, update, resolve, reopen; one per key, on packet time.
+
+candidate   a key has hits, not enough of them yet             (kept in slots.Memory)
+open        the trigger rose; detected_at is that window's end
+update      handed out every `update`, and whenever the severity rises
+resolved    `clear` held for `hold`; resolved_at is the end of the last hit window
+reopened    it rose again within `merge_gap`: the same event goes on
+A key without a row is clear. Time may jump or step back: nothing is ever negative.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+
+import numpy as np
+
+from sensor.detect.confidence import false_positive_probability
+from sensor.detect.evaluate import Finding, Outcome, Runner
+from sensor.detect.allow import allows
+from sensor.detect.columns import key_columns
+from sensor.detect.event import Event, event_id, revived
+from sensor.detect.rule import Allow, Rule
+from sensor.detect.slots import key_of
+from sensor.detect.window import NS
+from sensor.model.rows import SecurityEventRow
+
+INCIDENT_NS = 60 * NS  # classes of attack on one victim within it are one incident
+MOST_RECENT = 4096  # resolved events that may reopen, and victims remembered
+MOST_EVENTS = 10_000  # of one run that are kept for `events`
+Key = tuple[str | int, ...]
+
+
+class Lifecycle:
+    """All events of one detector."""
+
+    def __init__(self, agent_id: str, boot_id: str, allow: Allow) -> None:
+        self._agent_id = agent_id
+        self._boot_id = boot_id
+        self._allow = allow
+        self.open: dict[Key, tuple[Event, Runner]] = {}
+        self._recent: OrderedDict[Key, Event] = OrderedDict()
+        self._victims: OrderedDict[str, tuple[int, Event]] = OrderedDict()
+        self._changed: dict[str, SecurityEventRow] = {}
+        self._rows: OrderedDict[str, SecurityEventRow] = OrderedDict()
+
+    def room(self, runner: Runner) -> int:
+        """How many more events this rule may open."""
+        opened = sum(1 for _, other in self.open.values() if other is runner)
+        return max(runner.rule.lifecycle.max_open - opened, 0)
+
+    def take(self, runner: Runner, outcome: Outcome) -> None:
+        """The findings of one rule in one window."""
+        span = outcome.span
+        for finding in outcome.findings:
+            key = self._key(runner.rule, finding)
+            if (found := self.open.get(key)) is not None:
+                self._go_on(found[0], runner, finding, span.end_ns)
+            elif finding.risen and not self._allowed(runner.rule, finding, span.end_ns):
+                self._rise(key, runner, finding, outcome)
+        if outcome.overflow:
+            self._overflow(runner, None, outcome, outcome.overflow)
+
+    def tick(self, now_ns: int) -> None:
+        """Resolve what has been clear for long enough at `now_ns`."""
+        for key, (event, runner) in list(self.open.items()):
+            life = runner.rule.lifecycle
+            if event.active_ns > now_ns:  # the clock was set back
+                event.active_ns = now_ns
+            if now_ns - event.active_ns >= max(life.hold_s, runner.rule.window_s) * NS:
+                self._resolve(key, event)
+
+    def finish(self, last: dict[str, int]) -> None:
+        """End of input. `last`: when each rule's last window ended; what hit there stays open."""
+        for key, (event, runner) in list(self.open.items()):
+            if event.last_hit_ns < last.get(runner.rule.id, 0):
+                self._resolve(key, event)
+            else:
+                self._emit(event, event.active_ns)
+
+    def note(self, row: SecurityEventRow) -> None:
+        """An event that has no life of its own."""
+        self._keep(row)
+
+    def changed(self) -> list[SecurityEventRow]:
+        """Events that opened, went on or ended since the last call."""
+        rows = list(self._changed.values())
+        self._changed.clear()
+        return rows
+
+    def events(self) -> list[SecurityEventRow]:
+        """All events of this run, the newest MOST_EVENTS; open ones as they stand now."""
+        now = {event.id: event for event, _ in self.open.values()}
+        return [
+            now[row.id].row(self._agent_id, self._boot_id) if row.id in now else row
+            for row in self._rows.values()
+        ]
+
+    def _key(self, rule: Rule, finding: Finding) -> Key:
+        parts = key_of(finding.row, [w for w in rule.lifecycle.key if w not in ("rule", "class")])
+        own: dict[str, str | int] = {"rule": rule.id, "class": rule.attack_class, **parts}
+        return tuple(own[word] for word in rule.lifecycle.key)
+
+    def _rise(self, key: Key, runner: Runner, finding: Finding, outcome: Outcome) -> None:
+        recent = self._recent.pop(key, None)
+        gap_ns = runner.rule.lifecycle.merge_gap_s * NS
+        if recent is not None and recent.rule.id == runner.rule.id:
+            if abs(finding.started_ns - recent.last_hit_ns) <= gap_ns:
+                recent.status = "open"
+                recent.reopened += 1
+                self._admit(key, recent, runner, finding, outcome)
+                return
+        if self.room(runner) <= 0:
+            self._overflow(runner, finding, outcome, 1)
+            return
+        started_ns = min(finding.started_ns, outcome.span.end_ns)
+        event = self._event(key, runner, finding, started_ns, outcome)
+        self._admit(key, event, runner, finding, outcome)
+
+    def _event(
+        self, key: Key, runner: Runner, finding: Finding, started_ns: int, outcome: Outcome
+    ) -> Event:
+        end_ns = outcome.span.end_ns
+        return Event(
+            id=event_id(self._agent_id, runner.rule.id, key, started_ns),
+            rule=runner.rule,
+            key=key,
+            parts=key_of(finding.row, key_columns(finding.row.dtype)),
+            started_ns=started_ns,
+            detected_ns=max(end_ns, started_ns),
+            last_hit_ns=end_ns,
+            active_ns=end_ns,
+            emitted_ns=end_ns,
+            false_positive=false_positive_probability(
+                runner.rule, finding.p_model, runner.tested, runner.tested_today()
+            ),
+        )
+
+    def _admit(
+        self, key: Key, event: Event, runner: Runner, finding: Finding, outcome: Outcome
+    ) -> None:
+        event.active_ns = outcome.span.end_ns
+        self.open[key] = event, runner
+        self._join(event, runner, finding)
+        event.take(finding, outcome.span.end_ns, own=event.rule.id == runner.rule.id)
+        self._incident(event, outcome.span.end_ns)
+        self._emit(event, outcome.span.end_ns)
+
+    def _join(self, event: Event, runner: Runner, finding: Finding) -> None:
+        memory = runner.memory
+        event.members[id(memory), finding.slot, finding.generation] = memory
+        memory.opened[finding.slot] = True
+
+    def _go_on(self, event: Event, runner: Runner, finding: Finding, end_ns: int) -> None:
+        self._join(event, runner, finding)
+        rose = event.take(finding, end_ns, own=event.rule.id == runner.rule.id)
+        if rose or end_ns - event.emitted_ns >= event.rule.lifecycle.update_s * NS:
+            self._emit(event, end_ns)
+
+    def _overflow(
+        self, runner: Runner, finding: Finding | None, outcome: Outcome, count: int
+    ) -> None:
+        """One event for all keys beyond max_open."""
+        key: Key = (runner.rule.id, "overflow")
+        found = self.open.get(key)
+        if found is not None:
+            event = found[0]
+        elif finding is None:
+            return
+        else:
+            event = self._event(key, runner, finding, outcome.span.start_ns, outcome)
+            self.open[key] = event, runner
+            event.score = finding.score
+            event.confidence = finding.confidence
+            event.method = finding.method
+        event.overflow = max(event.overflow, count) if finding is None else event.overflow + 1
+        event.last_hit_ns = event.active_ns = outcome.span.end_ns
+        self._emit(event, outcome.span.end_ns)
+
+    def _resolve(self, key: Key, event: Event) -> None:
+        event.status = "resolved"
+        del self.open[key]
+        for (_, slot, generation), memory in event.members.items():
+            if memory.holds(slot, generation):
+                memory.clear(np.array([slot]))
+        event.members.clear()
+        self._recent[key] = event
+        while len(self._recent) > MOST_RECENT:
+            self._recent.popitem(last=False)
+        self._emit(event, event.active_ns)
+
+    def _emit(self, event: Event, now_ns: int) -> None:
+        event.emitted_ns = now_ns
+        self._keep(event.row(self._agent_id, self._boot_id))
+
+    def _keep(self, row: SecurityEventRow) -> None:
+        self._changed[row.id] = row
+        self._rows[row.id] = row
+        while len(self._rows) > MOST_EVENTS:
+            self._rows.popitem(last=False)
+
+    def _incident(self, event: Event, now_ns: int) -> None:
+        victim = event.victim()
+        if victim is None:
+            return
+        before = self._victims.pop(victim, None)
+        if before is not None and before[1].rule.attack_class != event.rule.attack_class:
+            at_ns, other = before
+            if abs(now_ns - at_ns) <= INCIDENT_NS or other.status == "open":
+                event.incident_id = other.incident_id or other.id
+                if other.incident_id is None:
+                    other.incident_id = other.id
+                    self._emit(other, now_ns)
+        self._victims[victim] = now_ns, event
+        while len(self._victims) > MOST_RECENT:
+            self._victims.popitem(last=False)
+
+    def _allowed(self, rule: Rule, finding: Finding, now_ns: int) -> bool:
+        return any(allows(a, rule, finding.row, now_ns) for a in (rule.allow, self._allow))
+
+    def restore(self, rows: list[SecurityEventRow], rules: Mapping[str, Rule], now_ns: int) -> None:
+        """Close the events that a former run left open; they may reopen within `merge_gap`."""
+        for row in rows:
+            last_us = min(row.updated_at or row.detected_at, now_ns // 1000)
+            try:
+                evidence = json.loads(row.evidence or "{}")
+            except ValueError:
+                evidence = {}
+            evidence["note"] = "sensor restarted"
+            resolved = row._replace(
+                status="resolved", resolved_at=last_us, evidence=json.dumps(evidence)
+            )
+            self._keep(resolved)
+            rule = rules.get(row.rule_id or "")
+            key = evidence.get("key")
+            if rule is not None and isinstance(key, list) and key:
+                event = revived(row, rule, tuple(key), evidence)
+                self._recent[event.key] = event

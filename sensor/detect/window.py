@@ -1,0 +1,163 @@
+"""One window of one table: views of columns for expressions, and seconds added up to longer windows."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+import numpy as np
+
+from sensor._native.faces import Rows
+from sensor.detect.baseline import Look
+from sensor.detect.columns import DERIVED, TOP, Dtype, counts, levels, peaks
+from sensor.detect.expression import Expression, Values
+
+NS = 1_000_000_000
+
+
+class Features(TypedDict):
+    """What the native floor says about one second of packet time in which something happened."""
+
+    start_ns: int
+    end_ns: int  # of the second, or the newest packet of the input's last one
+    tables: dict[str, Rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Packet time of a window; `end_ns` is not later than the newest packet known."""
+
+    start_ns: int
+    end_ns: int
+
+
+class View:
+    """Rows of a table with their columns as float64, made once each."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self._columns: dict[str, Values] = {}
+
+    def column(self, name: str) -> Values:
+        """A column of the table, or one derived from two; KeyError when there is none."""
+        found = self._columns.get(name)
+        if found is None:
+            if name in DERIVED and name not in (self.rows.dtype.names or ()):
+                part, whole = (self.column(part) for part in DERIVED[name])
+                found = np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
+            else:
+                found = self.rows[name].astype(np.float64)
+            self._columns[name] = found
+        return found
+
+
+class Scope(dict[str, Any]):
+    """Names of expressions to values, found on first use."""
+
+    def __init__(
+        self, view: View, sensor: View | None, params: Mapping[str, float], features: Mapping[str, Expression]
+    ) -> None:
+        super().__init__(params)
+        self.view = view
+        self.size = len(view.rows)
+        self.looks: dict[str, Look] = {}
+        self._sensor = sensor
+        self._features = features
+        self._later: dict[str, Callable[[], Values]] = {}
+
+    def later(self, name: str, value: Callable[[], Values]) -> None:
+        """A value that is computed when an expression first asks for it."""
+        self._later[name] = value
+
+    def __missing__(self, name: str) -> Any:
+        value: Any
+        if (later := self._later.get(name)) is not None:
+            value = later()
+        elif (feature := self._features.get(name)) is not None:
+            value = feature.numbers(self, self.size)
+        elif name.startswith("sensor."):
+            value = self._sensor_value(name.removeprefix("sensor."))
+        else:
+            value = self.view.column(name)
+        self[name] = value
+        return value
+
+    def _sensor_value(self, column: str) -> float:
+        if self._sensor is None or not self._sensor.rows.size:
+            return float("nan")
+        return float(self._sensor.column(column)[0])
+
+
+class Sums:
+    """Adds up seconds of one table into tumbling windows of `seconds`, aligned to packet time."""
+
+    def __init__(self, seconds: int) -> None:
+        self._length_ns = seconds * NS
+        self._number: int | None = None  # of the window that is being filled
+        self._end_ns = 0
+        self._rows: Rows | None = None
+        self._used = np.zeros(0, np.bool_)
+
+    def closes_before(self, start_ns: int) -> bool:
+        """Whether a second that starts then belongs to another window than the one being filled."""
+        return self._number is not None and start_ns // self._length_ns != self._number
+
+    def add(self, rows: Rows, start_ns: int, end_ns: int) -> bool:
+        """One second; whether it was the window's last."""
+        if self._number is None:
+            self._number = start_ns // self._length_ns
+            self._end_ns = end_ns
+        self._end_ns = max(self._end_ns, end_ns)
+        if len(rows):
+            self._merge(rows)
+        elif self._rows is None:
+            self._rows = rows
+        return (start_ns + NS) % self._length_ns == 0
+
+    def take(self) -> tuple[Rows, Span] | None:
+        """The window so far, which ends with it; None when nothing came in."""
+        if self._number is None:
+            return None
+        start_ns = self._number * self._length_ns
+        span = Span(start_ns, min(self._end_ns, start_ns + self._length_ns))
+        assert self._rows is not None  # add() was called
+        rows = self._rows[np.flatnonzero(self._used)]
+        self._number = None
+        self._used[:] = False
+        return rows, span
+
+    def _merge(self, rows: Rows) -> None:
+        slots = rows["slot"].astype(np.intp)
+        table = self._room(rows.dtype, int(slots.max()) + 1)
+        same = self._used[slots] & (table["generation"][slots] == rows["generation"])
+        table[slots[~same]] = rows[~same]
+        self._used[slots] = True
+        if not same.any():
+            return
+        slots, rows = slots[same], rows[same]
+        dtype = rows.dtype
+        if "top_count" in (dtype.names or ()):
+            larger = rows["top_count"] > table["top_count"][slots]
+            moved = table["top_address"][slots] != rows["top_address"]
+            alike = ~moved
+            for name in TOP:
+                if name in (dtype.names or ()) and name not in ("top_count", "top_counts"):
+                    table[name][slots[larger]] = rows[name][larger]
+            added = np.where(alike, table["top_count"][slots] + rows["top_count"], 0)
+            most = np.maximum(table["top_count"][slots], rows["top_count"])
+            table["top_count"][slots] = np.where(alike, added, most)
+        for name in counts(dtype):
+            table[name][slots] += rows[name]
+        for name in peaks(dtype):
+            table[name][slots] = np.fmax(table[name][slots], rows[name])
+        for name in levels(dtype):
+            table[name][slots] = rows[name]
+
+    def _room(self, dtype: Dtype, size: int) -> Rows:
+        if self._rows is None or len(self._rows) < size or self._rows.dtype != dtype:
+            grown = np.zeros(max(64, 1 << (size - 1).bit_length()), dtype)
+            used = np.zeros(len(grown), np.bool_)
+            if self._rows is not None and self._rows.dtype == dtype:
+                grown[: len(self._rows)] = self._rows
+                used[: len(self._used)] = self._used
+            self._rows, self._used = grown, used
+        return self._rows
