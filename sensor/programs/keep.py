@@ -2,15 +2,16 @@
 the same capture apart."""
 
 import json
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from typing import Protocol, Self
-from uuid import UUID, uuid5
 
 from sensor._native.faces import Engine, Rows, Window
+from sensor.detect.detector import Detector
 from sensor.flow.connections import connections_from_flows
 from sensor.metrics.rows import rows_of
-from sensor.model.rows import AgentRow, WindowRows
+from sensor.model.rows import AgentRow, SecurityEventRow, WindowRows
 from sensor.programs.document import Capture
 from sensor.store.base import Store
 
@@ -23,9 +24,10 @@ class Run(Protocol):
     agent_id: str
     network_id: str
     home: str | None
-    window_s: int
+    boot_id: str
     engine: Engine
     capture: Capture
+    detector: Detector
 
 
 class Keeper:
@@ -39,7 +41,6 @@ class Keeper:
         self._held = 0
         self._counted: dict[str, int] = {}
         self._anomalies: dict[str, int] = {}
-        self._boot_id: str | None = None
 
     def flows(self, rows: Rows, names: bytes) -> None:
         """Finished connections; kept until their window ends."""
@@ -59,7 +60,7 @@ class Keeper:
             risen(self._counted, counted),
             risen(self._anomalies, anomalies),
         )
-        self.store.write_window(rows)
+        self.store.write_window(replace(rows, events=self._events()))
         self._counted, self._anomalies = counted, anomalies
         self._forget()
 
@@ -75,7 +76,10 @@ class Keeper:
 
     def _write_flows(self) -> None:
         agent = self._agent()
-        self.store.write_window(WindowRows(agent=agent, connections=self._connections(agent)))
+        rows = WindowRows(
+            agent=agent, connections=self._connections(agent), events=self._events()
+        )
+        self.store.write_window(rows)
         self._forget()
 
     def _connections(self, agent: AgentRow) -> chain[tuple[object, ...]]:
@@ -85,19 +89,18 @@ class Keeper:
             for rows, names in self._flows
         )
 
+    def _events(self) -> list[SecurityEventRow]:
+        return [row._replace(boot_id=self.run.boot_id) for row in self.run.detector.changed()]
+
     def _forget(self) -> None:
         self._flows.clear()
         self._held = 0
 
     def _agent(self) -> AgentRow:
         run, capture = self.run, self.run.capture
-        if self._boot_id is None:
-            # The same capture, looked at in the same way, is the same run.
-            identity = f"{capture.first_ns}/{run.network_id}/{run.window_s}"
-            self._boot_id = str(uuid5(UUID(run.agent_id), identity))
         return AgentRow(
             agent_id=run.agent_id,
-            boot_id=self._boot_id,
+            boot_id=run.boot_id,
             source="replay",
             workspace_id=self.workspace_id,
             network_id=run.network_id,

@@ -12,7 +12,7 @@ from rich.text import Text
 from sensor.metrics.failures import Failure
 from sensor.model.text import printable
 from sensor.programs.units import milliseconds, percent, size
-from sensor.programs.view import LatencyLine, MixLine, Report, TalkerLine
+from sensor.programs.view import EventLine, LatencyLine, MixLine, Report, TalkerLine
 
 WIDEST = 100  # a wider terminal makes no report easier to read
 BAR = 30  # cells of a full bar
@@ -31,6 +31,7 @@ def render(report: Report, console: Console) -> None:
     ascii_only = console.options.ascii_only
     parts: list[RenderableType] = [Text(printable(report.title), style="bold"), facts(report.facts)]
     sections = (
+        ("Security events", events_note(report), events(report.events), report.events),
         ("Protocol mix", "share of octets", mix(report.mix, ascii_only), report.mix),
         ("Latency", "milliseconds", latency(report.latency, "Kind"), report.latency),
         (
@@ -51,6 +52,37 @@ def render(report: Report, console: Console) -> None:
     if report.footer:
         parts.append(Text(f"\n{report.footer}", style="dim"))
     console.print(Group(*parts))
+
+
+SEVERITY_STYLES = {
+    "info": "dim",
+    "low": "cyan",
+    "medium": "yellow",
+    "high": "red",
+    "critical": "bold red",
+}
+
+
+def events_note(report: Report) -> str:
+    hidden = f", {report.more_events:,} less severe not shown" if report.more_events else ""
+    return f"times in UTC{hidden}; sensor events tells more"
+
+
+def events(lines: list[EventLine]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 0, 0, 2), header_style="dim", expand=True)
+    for title in ("  Time", "severity", "attack"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("who → whom", ratio=1, overflow="fold")
+    table.add_column("confidence", justify="right", no_wrap=True)
+    for line in lines:
+        table.add_row(
+            f"  {line.time}",
+            Text(line.severity, style=SEVERITY_STYLES.get(line.severity, "")),
+            printable(line.attack),
+            Text(printable(line.whom)),
+            "-" if line.confidence is None else percent(line.confidence),
+        )
+    return table
 
 
 def heading(title: str, note: str) -> Text:

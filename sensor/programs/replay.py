@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from types import FrameType
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import click
 
@@ -27,6 +27,7 @@ from sensor.metrics.geography import region_of
 from sensor.model.address import pack_prefix
 from sensor.model.ids import DEFAULT_WORKSPACE, agent_id, network_id
 from sensor.model.text import printable
+from sensor.programs.detection import make_detector
 from sensor.programs.document import Capture, Performance, build
 
 INTERRUPTED = 130
@@ -89,6 +90,7 @@ class Replay:
         *,
         local: Local | None = None,  # None: learn it
         agent: str | None = None,
+        rules: str | None = None,  # folder of the operator's rule files
         window_s: int = 60,
         speed: float | None = None,  # None: as fast as possible
     ) -> None:
@@ -105,8 +107,12 @@ class Replay:
         self.capture = Capture(files=self.inputs, local=local)
         self.figures = Figures(local_known=local.known, home=self.home)
         self.engine = Engine(
-            local=list(local.prefixes), window_ns=window_s * 10**9, server_name=server_name
+            local=list(local.prefixes),
+            window_ns=window_s * 10**9,
+            features=True,
+            server_name=server_name,
         )
+        self.detector = make_detector(self.agent_id, rules)
         self.pace = None if speed is None else Pace(speed)
         self._octets = 0  # of the inputs read so far
 
@@ -114,7 +120,7 @@ class Replay:
         self, consumers: tuple[Consumer, ...] = (), progress: Progress | None = None
     ) -> Replayed:
         """Reads everything; what came before damage or Ctrl-C is kept and reported."""
-        meter = Meter(self.engine, (self.figures, *consumers))
+        meter = Meter(self.engine, (self.figures, *consumers), self.detector)
         interrupt = Interrupt()
         status = 0
         with interrupt.armed():
@@ -138,9 +144,22 @@ class Replay:
         return Replayed(
             self.capture,
             self.figures,
-            build(self.capture, self.engine, self.figures, [metrics], performance),
+            build(
+                self.capture,
+                self.engine,
+                self.figures,
+                [metrics],
+                [row._replace(boot_id=self.boot_id) for row in self.detector.events],
+                performance,
+            ),
             INTERRUPTED if interrupt.asked else status,
         )
+
+    @property
+    def boot_id(self) -> str:
+        """The same capture, looked at in the same way, is the same run."""
+        identity = f"{self.capture.first_ns}/{self.network_id}/{self.window_s}"
+        return str(uuid5(UUID(self.agent_id), identity))
 
     def _read(
         self, name: str, meter: Meter, interrupt: Interrupt, progress: Progress | None
@@ -302,6 +321,7 @@ def command(
         paths,
         local=given(local) if local else None,
         agent=str(agent_id) if agent_id else None,
+        rules=rules,
         window_s=window,
         speed=speed,
     )

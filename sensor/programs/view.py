@@ -11,6 +11,7 @@ from sensor.programs.document import Capture
 from sensor.programs.units import count, duration, mbits, percent, size
 
 ROWS = 5  # of each table
+EVENTS = 12  # shown; the worst ones
 NAMES = 6  # TLS server names shown
 KIND_TITLES = {
     "tcp_handshake": "TCP handshake",
@@ -64,11 +65,25 @@ class TalkerLine:
 
 
 @dataclass(slots=True)
+class EventLine:
+    """One security event."""
+
+    time: str  # of detection, UTC
+    severity: str
+    attack: str
+    whom: str  # source and destination, as far as they are known
+    confidence: float | None
+    resolved: bool
+
+
+@dataclass(slots=True)
 class Report:
     """All that is shown; empty parts are left out."""
 
     title: str
     facts: list[tuple[str, str]] = field(default_factory=list)  # label, value
+    events: list[EventLine] = field(default_factory=list)
+    more_events: int = 0  # than `events` shows
     mix: list[MixLine] = field(default_factory=list)
     latency: list[LatencyLine] = field(default_factory=list)
     slowest: list[LatencyLine] = field(default_factory=list)
@@ -87,6 +102,8 @@ def of_replay(document: dict[str, Any], capture: Capture, figures: Figures) -> R
     return Report(
         title=title(capture.files),
         facts=[*capture_facts(document, capture), *traffic_facts(document)],
+        events=[event_line(event) for event in worst(document["events"])],
+        more_events=max(0, len(document["events"]) - EVENTS),
         mix=[
             MixLine(leaf.replace("_", " "), octets[leaf], share)
             for leaf, share in sorted(shares.items(), key=lambda item: -(item[1] or 0))
@@ -103,6 +120,28 @@ def of_replay(document: dict[str, Any], capture: Capture, figures: Figures) -> R
         health=health_facts(document, figures),
         damaged=capture.damaged,
         footer=speed_line(document["performance"]),
+    )
+
+
+SEVERITIES = ("info", "low", "medium", "high", "critical")
+
+
+def worst(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The most severe EVENTS of them, in the order of detection."""
+    ranked = sorted(events, key=lambda e: (-SEVERITIES.index(e["severity"]), e["detected_at"]))
+    return sorted(ranked[:EVENTS], key=lambda e: e["detected_at"])
+
+
+def event_line(event: dict[str, Any]) -> EventLine:
+    source = event["source_ip"] or ("spoofed" if event["evidence"].get("spoofed") else "several")
+    port = "" if event["destination_port"] is None else f" port {event['destination_port']}"
+    return EventLine(
+        time=event["detected_at"][11:19],
+        severity=event["severity"],
+        attack=(event["attack_class"] or event["event_type"]).replace("_", " "),
+        whom=f"{source} → {event['destination_ip'] or 'several'}{port}",
+        confidence=event["confidence_score"],
+        resolved=event["resolved_at"] is not None,
     )
 
 

@@ -12,13 +12,17 @@
 from libc.stdint cimport int8_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport abort, free, malloc
 from libc.string cimport memcpy, memset
-from sensor._native.core cimport NO_APP, STOP_ROWS, STOP_WINDOW, Core
+from sensor._native.core cimport NO_APP, STOP_ROWS, STOP_SECOND, STOP_WINDOW, Core
 from sensor._native.core_memory cimport core_free, core_new
+from sensor._native.detect cimport TABLES, detect_next
+from sensor._native.domains cimport DomainRow, domain_rows
 from sensor._native.flow cimport LEAVES, STATES, Flow
 from sensor._native.half_open cimport HO_USED
+from sensor._native.neighbours cimport NeighbourRow, neighbour_rows
 from sensor._native.packet cimport key_hash
 from sensor._native.pump cimport core_finish, core_swap_window, pump
 from sensor._native.rows cimport ROWS_MAX, ROWS_RESERVE
+from sensor._native.slots cimport SlotRow, SlotTable, slot_row, slot_tells, slots_wake_gauges
 from sensor._native.source cimport RawPacket
 from sensor._native.tag_index cimport BUCKET_SLOTS, TagIndex
 from sensor._native.timer_wheel cimport NIL, WHEEL_SLOTS
@@ -74,6 +78,29 @@ cdef void take_window(Run* r) noexcept nogil:
     core_swap_window(r.core)
 
 
+cdef void take_second(Run* r) noexcept nogil:
+    # The rows of detection; every slot ever used stands in its index once, and is touched once.
+    cdef SlotTable* t
+    cdef SlotRow* row = <SlotRow*> r.core.detect.rows
+    cdef uint32_t i
+    cdef int k
+    for k in range(<int> TABLES):
+        t = &r.core.detect.table[k]
+        slots_wake_gauges(t)
+        if t.n_touched > t.high or taken(&t.index) != t.high:
+            abort()
+        for i in range(t.n_touched):
+            if t.slots[t.touched[i]].window != t.window:
+                abort()
+            if slot_tells(t, &t.slots[t.touched[i]]):
+                slot_row(t, t.touched[i], row)
+                if not (row.peers >= 0 and row.ports >= 0 and row.uris >= 0 and 0 <= row.uri_top <= 1):
+                    abort()
+    domain_rows(r.core.detect.domains, <DomainRow*> r.core.detect.rows)
+    neighbour_rows(r.core.detect.neighbours, <NeighbourRow*> r.core.detect.rows)
+    detect_next(r.core.detect)
+
+
 cdef void take_rows(Run* r) noexcept nogil:
     r.rows += r.core.rows.n_rows - ROWS_BEFORE
     r.core.rows.n_rows = ROWS_BEFORE
@@ -107,7 +134,7 @@ cdef void check(Core* c) noexcept nogil:
     cdef Flow* f
     memset(wheel, 0, sizeof(wheel))
     memset(apps, 0, sizeof(apps))
-    for s in range(WHEEL_SLOTS):
+    for s in range(<uint32_t> WHEEL_SLOTS):
         i = c.wheel.head[s]
         before = NIL
         while i != NIL:
@@ -160,6 +187,8 @@ cdef void pump_all(Run* r) noexcept nogil:
             take_window(r)
         elif why == STOP_ROWS:
             take_rows(r)
+        elif why == STOP_SECOND:
+            take_second(r)
         else:
             abort()
         turns += 1
@@ -335,7 +364,7 @@ cdef public int fuzz_sequence(const unsigned char* data, size_t n) noexcept nogi
         secret[i] = <uint64_t> 0x1e3779b97f4a7c15 * <uint64_t> (i + 1)
     memset(r, 0, sizeof(Run))
     small_pages()
-    c = core_new(64, 64, <const uint8_t*> secret, <uint64_t> 10 * 1000000000, True)
+    c = core_new(64, 64, <const uint8_t*> secret, <uint64_t> 10 * 1000000000, True, True)
     if c == NULL:
         return 0
     c.local[0].net[1] = <uint64_t> 0xffff << 32 | 0x0a000000
@@ -357,6 +386,7 @@ cdef public int fuzz_sequence(const unsigned char* data, size_t n) noexcept nogi
         if c.flows_open == 0 and c.half_open.tail == c.half_open.head:
             break
     check(c)
+    take_second(r)
     take_window(r)
     for i in range(<int> STATES):
         ended += c.states[i]
