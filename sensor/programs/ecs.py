@@ -15,7 +15,14 @@ ECS_VERSION = "8.11.0"  # all fields used are in it and in 9
 # Where the evidence has no score: the middles of our own bands, and Elastic's usual figures.
 SCORES = {"info": 0, "low": 21, "medium": 47, "high": 73, "critical": 99}
 # By our protocol: IANA's keyword where it is a transport.
-TRANSPORTS = {"tcp": "tcp", "udp": "udp", "icmp": "icmp", "icmp6": "ipv6-icmp", "sctp": "sctp"}
+TRANSPORTS = {
+    "tcp": "tcp",
+    "udp": "udp",
+    "icmp": "icmp",
+    "icmp6": "ipv6-icmp",
+    "icmpv6": "ipv6-icmp",
+    "sctp": "sctp",
+}
 ATTACK = "https://attack.mitre.org/"
 # MITRE ATT&CK: tactic: name; technique: (name, tactic). One not listed goes by its id alone.
 TACTICS = {

@@ -1,182 +1,198 @@
 """One event in plain words: what was measured, why that makes an event, what else it could be.
 
-Evidence is read by name and may lack any of it; the rule's own words (conditions, look-alikes) are
+Evidence is read by name and may lack any of it; the rule's own words (weights, look-alikes) are
 there when its file is.
 """
 
-from collections.abc import Iterator
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any
 
 from sensor.detect.rule import Rule
 from sensor.model.event import evidence_of, steps_of
 from sensor.model.rows import SecurityEventRow
-from sensor.model.text import printable
 from sensor.programs.event_view import attack, clock, ends, sure
+from sensor.programs.sections import Section, number, sections
 from sensor.programs.units import UNKNOWN, count, duration, percent, size
 
-FEATURES = 24  # of the window that are listed
-TOP = 10  # sources
-WIDE = 2000  # characters of a line that came from elsewhere
-PERCENTS = ("share", "ratio", "part")  # endings of features that are fractions
-
-
-class Section(NamedTuple):
-    title: str
-    lines: list[str]
+TOP = 10  # sources listed
+FRACTIONS = ("share", "part", "ratio")  # endings of features that are shown in percent
 
 
 def explanation(row: SecurityEventRow, rule: Rule | None = None) -> list[Section]:
     """In the order in which a reader asks; what is not known is left out."""
     evidence = evidence_of(row)
-    sections = (
+    return sections(
         ("What happened", happened(row, evidence)),
         ("What was measured", measured(evidence)),
-        ("Conditions that held", conditions(evidence, rule)),
+        ("Which conditions held", conditions(evidence)),
         ("Top sources", top_sources(evidence)),
-        ("Why this confidence", certainty(row, evidence, rule)),
+        ("Why this confidence", confidence(row, evidence, rule)),
         ("What it could be instead", look_alikes(rule)),
-        ("What to do", iter(steps_of(row))),
+        ("What to do", steps_of(row)),
         ("What was done", done(row)),
     )
-    made = [Section(title, [printable(line, WIDE) for line in lines]) for title, lines in sections]
-    return [section for section in made if section.lines]
-
-
-def number(value: object) -> str:
-    """A figure with the digits that mean something; anything else as it is."""
-    if value is None:
-        return "unknown"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    if not isfinite(value):
-        return "unbounded"
-    if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}"
-    return f"{value:,.1f}" if 100 <= abs(value) < 1e15 else f"{value:.3g}"
 
 
 def real(evidence: dict[str, Any], name: str) -> float | None:
     """A figure of the evidence; None when there is none."""
     value = evidence.get(name)
-    known = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-    return value if known else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if isfinite(value) else None
 
 
-def happened(row: SecurityEventRow, evidence: dict[str, Any]) -> Iterator[str]:
+def listed(evidence: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The objects of an array of the evidence."""
+    found = evidence.get(name)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def happened(row: SecurityEventRow, evidence: dict[str, Any]) -> list[str]:
     kind = f" ({row.event_type})" if row.event_type not in (None, row.attack_class) else ""
-    yield f"{row.title or attack(row)}: {attack(row)}{kind}, {ends(row)}."
-    if row.started_at is not None:
-        waited = (row.detected_at - row.started_at) / 1e6
-        yield f"It began at {clock(row.started_at)} UTC and was detected {duration(waited)} later."
+    lines = [f"{row.title or attack(row)}: {attack(row)}{kind}, {ends(row)}."]
+    if row.started_at is None:
+        lines.append(f"Detected at {clock(row.detected_at)} UTC.")
     else:
-        yield f"It was detected at {clock(row.detected_at)} UTC."
+        later = duration((row.detected_at - row.started_at) / 1e6)
+        lines.append(f"Began at {clock(row.started_at)} UTC, detected {later} later.")
     if row.resolved_at is not None:
-        yield f"It ended at {clock(row.resolved_at)} UTC."
+        lines.append(f"Ended at {clock(row.resolved_at)} UTC.")
     elif row.updated_at is not None:
-        yield f"It still goes on, as far as is known: last looked at {clock(row.updated_at)} UTC."
-    yield from traffic(row, evidence)
+        lines.append(f"Not over when last looked at, {clock(row.updated_at)} UTC.")
+    lines += traffic(row, evidence)
     score = real(evidence, "severity_score")
-    scored = "" if score is None else f", {score:.0f} of 100"
-    yield f"Severity {row.severity or UNKNOWN}{scored}: how much harm it can do, not how sure it is."
-    if reopened := real(evidence, "reopened"):
-        yield f"It paused and came back {count(int(reopened), 'time')}."
+    of = "" if score is None else f", {score:.0f} of 100"
+    lines.append(f"Severity {row.severity or UNKNOWN}{of}: the harm it does, not how sure it is.")
+    if paused := real(evidence, "reopened"):
+        lines.append(f"It stopped and came back {count(int(paused), 'time')}.")
+    if more := real(evidence, "overflow"):
+        lines.append(f"It stands for {number(more)} more, beyond the most that a rule keeps open.")
     if incident := evidence.get("incident_id"):
-        yield f"It is part of incident {incident}: several attacks on one host at the same time."
+        lines.append(f"Part of incident {incident}: several attacks on one host at a time.")
+    if note := evidence.get("note"):
+        lines.append(f"Note: {note}.")
+    return lines
 
 
-def traffic(row: SecurityEventRow, evidence: dict[str, Any]) -> Iterator[str]:
+def traffic(row: SecurityEventRow, evidence: dict[str, Any]) -> list[str]:
     parts = []
     if row.packets_count is not None:
         parts.append(count(row.packets_count, "packet"))
     if row.bytes_transferred is not None:
         parts.append(size(row.bytes_transferred))
-    peak = real(evidence, "pps_peak")
-    if peak is not None:
-        parts.append(f"at its peak {number(peak)} packets/s")
-    if parts:
-        yield f"{', '.join(parts)} took part."
+    if (peak := real(evidence, "pps_peak")) is not None:
+        parts.append(f"{number(peak)} packets/s at its peak")
+    return [f"Traffic: {', '.join(parts)}."] if parts else []
 
 
-def measured(evidence: dict[str, Any]) -> Iterator[str]:
+def measured(evidence: dict[str, Any]) -> list[str]:
+    lines = []
     feature, value = evidence.get("feature"), real(evidence, "value")
     if feature and value is not None:
-        window = real(evidence, "window_s")
-        over = "" if window is None else f" in a window of {duration(window)}"
-        limit = real(evidence, "threshold")
-        held = "" if limit is None else f"; the threshold is {number(limit)}"
-        yield f"{feature} was {number(value)}{over}{held}."
-    baseline = evidence.get("baseline")
-    if isinstance(baseline, dict):
-        yield from usual(baseline)
-    features = evidence.get("features")
-    if isinstance(features, dict):
-        known = [(name, value) for name, value in features.items() if value is not None]
-        listed = [f"{name} {shown(name, value)}" for name, value in known[:FEATURES]]
-        if listed:
-            yield f"In that window: {', '.join(listed)}."
+        window, limit = real(evidence, "window_s"), real(evidence, "threshold")
+        within = "" if window is None else f" within {duration(window)}"
+        against = "" if limit is None else f"; the threshold is {number(limit)}"
+        lines.append(f"{feature} was {shown(str(feature), value)}{within}{against}.")
+    if isinstance(baseline := evidence.get("baseline"), dict):
+        lines += usual(baseline)
+    if isinstance(features := evidence.get("features"), dict):
+        known = [f"{name} {shown(name, v)}" for name, v in features.items() if v is not None]
+        if known:
+            lines.append(f"In the worst window: {', '.join(known)}.")
+    return lines
 
 
 def shown(name: str, value: object) -> str:
-    if name.endswith(PERCENTS) and isinstance(value, int | float) and 0 <= value <= 1:
+    if name.endswith(FRACTIONS) and isinstance(value, int | float) and 0 <= value <= 1:
         return percent(value, 0)
     return number(value)
 
 
-def usual(baseline: dict[str, Any]) -> Iterator[str]:
-    mean, seen = real(baseline, "mean"), real(baseline, "n_seen")
-    if mean is not None:
-        windows = "" if seen is None else f", learnt from {count(int(seen), 'window')}"
-        spread = real(baseline, "dispersion")
-        wide = "" if spread is None else f", with a variance of {number(spread)} times that"
-        yield f"Usual here is {number(mean)}{windows}{wide}."
-    chance = real(baseline, "p_model")
-    if chance is not None:
-        least = f"less than {1e-300:g}" if chance < 1e-300 else f"{chance:.2g}"
-        yield f"By that, as much or more comes by chance with probability {least} per window."
+def usual(baseline: dict[str, Any]) -> list[str]:
+    lines = []
+    if (mean := real(baseline, "mean")) is not None:
+        seen, spread = real(baseline, "n_seen"), real(baseline, "dispersion")
+        after = "" if seen is None else f", after {count(int(seen), 'window')}"
+        wide = "" if spread is None else f"; its variance is {number(spread)} times the mean"
+        lines.append(f"Usual here is {number(mean)}{after}{wide}.")
+    if (chance := real(baseline, "p_model")) is not None:
+        p = "below 1e-300" if chance < 1e-300 else f"{chance:.2g}"
+        lines.append(f"The chance of so much in a window of usual traffic, by that model: {p}.")
+    return lines
 
 
-def conditions(evidence: dict[str, Any], rule: Rule | None) -> Iterator[str]:
-    """Names of the evidence, each with its expression where the rule is at hand."""
-    known = {condition.id: condition.when.text for condition in rule.conditions} if rule else {}
-    held = evidence.get("conditions")
-    for entry in held if isinstance(held, list) else []:
-        name = str(entry.get("id", UNKNOWN)) if isinstance(entry, dict) else str(entry)
-        when = entry.get("when") if isinstance(entry, dict) else None
-        when = when or known.get(name)
-        yield f"{name}: {when}" if when else name
+def conditions(evidence: dict[str, Any]) -> list[str]:
+    """Those that held, then the names of the others."""
+    found = listed(evidence, "conditions")
+    lines = [f"{c.get('id')}: {c.get('when', '')}" for c in found if c.get("hit", True)]
+    others = [str(c.get("id")) for c in found if not c.get("hit", True)]
+    return [*lines, f"Not: {', '.join(others)}."] if lines and others else lines
 
 
-def top_sources(evidence: dict[str, Any]) -> Iterator[str]:
-    top = evidence.get("top_sources")
-    for source in top[:TOP] if isinstance(top, list) else []:
-        if isinstance(source, dict):
-            share = real(source, "share")
-            part = "" if share is None else f", {percent(share, 0)}"
-            yield f"{source.get('ip')}: {number(source.get('count'))}{part}"
+def top_sources(evidence: dict[str, Any]) -> list[str]:
+    lines = []
+    for source in listed(evidence, "top_sources")[:TOP]:
+        share = real(source, "share")
+        part = "" if share is None else f" ({percent(share, 0)})"
+        lines.append(f"{source.get('ip')}: {number(source.get('count'))}{part}")
     if evidence.get("spoofed") is True:
-        yield "Their addresses are forged: blocking them would hit strangers."
+        lines.append("The addresses are forged: to block them would hit others.")
+    return lines
 
 
-def certainty(
-    row: SecurityEventRow, evidence: dict[str, Any], rule: Rule | None
-) -> Iterator[str]:
-    if row.confidence_score is not None:
-        yield f"{sure(row.confidence_score)} sure that it is this attack."
-    if row.false_positive_probability is not None:
-        rate = f"{row.false_positive_probability:.2g}"
-        yield f"Benign traffic makes this rule fire with probability {rate}."
-    elif row.confidence_score is not None:
-        yield "How often benign traffic makes this rule fire has not been measured."
+def confidence(row: SecurityEventRow, evidence: dict[str, Any], rule: Rule | None) -> list[str]:
+    if row.confidence_score is None:
+        return []
+    lines = [f"{sure(row.confidence_score)} sure that it is this attack."]
+    if rule is not None:
+        lines.append(f"Before any evidence: {percent(rule.confidence.prior, 1)}.")
+        lines += weighed(evidence, rule)
+    chance = row.false_positive_probability
+    if chance is not None:
+        lines.append(f"Chance that a day of benign traffic raises one such event: {chance:.2g}.")
+    return lines
 
 
-def look_alikes(rule: Rule | None) -> Iterator[str]:
-    for name, text in rule.look_alikes.items() if rule else ():
-        yield f"{name.replace('_', ' ')}: {' '.join(text.split())}"
+def weighed(evidence: dict[str, Any], rule: Rule) -> list[str]:
+    """The rule's weights that hold in the window of the evidence, as far as it has their names."""
+    scope = names_of(evidence, rule)
+    lines = []
+    for part in rule.confidence.evidence:
+        try:
+            if not part.when.truths(scope, 1)[0]:
+                continue
+            nats = float(part.nats.numbers(scope, 1)[0])
+        except KeyError:  # of a column that the evidence does not carry
+            continue
+        if nats:
+            lines.append(f"{nats:+.1f} nats {'for' if nats > 0 else 'against'} it: {part.when.text}")
+    return lines
 
 
-def done(row: SecurityEventRow) -> Iterator[str]:
+def names_of(evidence: dict[str, Any], rule: Rule) -> dict[str, float]:
+    """What an expression may read, by the evidence; features it lacks are not there."""
+    scope: dict[str, float] = dict(rule.params)
+    features = evidence.get("features")
+    for source in (evidence, features if isinstance(features, dict) else {}):
+        for name in source:
+            if (value := real(source, name)) is not None:
+                scope[name] = value
+    for condition in listed(evidence, "conditions"):
+        scope[f"cond.{condition.get('id')}"] = bool(condition.get("hit", True))
+    feature, baseline = evidence.get("feature"), evidence.get("baseline")
+    if isinstance(baseline, dict):
+        for function, name in (("p_tail", "p_model"), ("mean", "mean"), ("n_seen", "n_seen")):
+            if (value := real(baseline, name)) is not None:
+                scope[f"{function}({feature})"] = value
+    return scope
+
+
+def look_alikes(rule: Rule | None) -> list[str]:
+    found = rule.look_alikes.items() if rule else ()
+    return [f"{name.replace('_', ' ')}: {text}" for name, text in found]
+
+
+def done(row: SecurityEventRow) -> list[str]:
     if row.action_taken in (None, "none") and not row.blocked:
-        yield "Nothing: the sensor only watches."
-    else:
-        yield f"{row.action_taken}; {'blocked' if row.blocked else 'not blocked'}."
+        return ["Nothing: the sensor watches."]
+    return [f"{row.action_taken or UNKNOWN}; {'blocked' if row.blocked else 'not blocked'}."]

@@ -413,9 +413,9 @@ CREATE TABLE network_security_events ( -- What the rules found, one row per even
     packets_count INTEGER, -- packets that took part
     bytes_transferred INTEGER, -- octets that took part
     duration_ms INTEGER, -- from started_at to the end of the newest window with a hit
-    detection_method TEXT, -- nb_tail, cusum, trw, threshold, ...
+    detection_method TEXT, -- nb_tail, cusum, trw, threshold, ...; joined by + when several agree
     confidence_score REAL, -- 0..1: how probably it is this attack
-    false_positive_probability REAL, -- 0..1: the rule's own rate on benign traffic; NULL when it was not measured
+    false_positive_probability REAL, -- 0..1: that a day of benign traffic makes the rule fire at least once; NULL when that is not known
     action_taken TEXT, -- what was really done: none, unless the operator asked for more
     blocked INTEGER, -- 1 only when it was really blocked
     detected_at INTEGER NOT NULL, -- end of the window that made it an event, us since 1970 UTC, packet time
@@ -427,7 +427,7 @@ CREATE TABLE network_security_events ( -- What the rules found, one row per even
     title TEXT, -- one line for people
     status TEXT, -- open or resolved
     started_at INTEGER, -- start of the first window with a hit, us since 1970 UTC
-    updated_at INTEGER, -- end of the newest window that was looked at for it
+    updated_at INTEGER, -- end of the newest window in which it went on
     evidence TEXT CHECK (evidence IS NULL OR json_valid(evidence)), -- JSON: the measurements that made the rule fire
     mitigation TEXT -- what to do about it
 ) STRICT;

@@ -63,8 +63,8 @@ def test_a_resolved_event() -> None:
     row = resolved(
         event(
             source_ip="2001:db8::7", source_port=4444, destination_ip="2001:db8::1",
-            protocol="icmp6", evidence='{"severity_score": 72, "top_sources": [{"ip": "fe80::1"}]}',
-            mitigation='["do this", "then that"]',
+            protocol="icmpv6", evidence='{"severity_score": 72, "top_sources": [{"ip": "fe80::1"}]}',
+            mitigation="do this\n- then that\n",
         ),
         T0 + 30 * US,
     )  # fmt: skip
