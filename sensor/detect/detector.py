@@ -1,6 +1,8 @@
 """Detection as one consumer of the meter: features in, changed events out."""
 
+import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from sensor.detect.columns import Dtype
@@ -8,7 +10,7 @@ from sensor.detect.evaluate import Runner
 from sensor.detect.event import event_id
 from sensor.detect.lifecycle import Lifecycle
 from sensor.detect.rule import Allow, Rule, RuleError, RuleSet
-from sensor.detect.window import NS, Features, Span, Sums, View
+from sensor.detect.window import Features, Span, Sums, View
 from sensor.model.rows import SecurityEventRow
 
 STATE_VERSION = 1
@@ -119,7 +121,7 @@ class Detector:
         for rule in rules:
             runner = self._runner(rule, view.rows.dtype)
             self._last[rule.id] = span.end_ns
-            outcome = runner.window(view, span, self._sensor, self._lives)
+            outcome = runner.window(view, span, self._sensor, self._lives.room(rule))
             self._lives.take(runner, outcome)
 
     def _runner(self, rule: Rule, dtype: Dtype) -> Runner:
@@ -130,9 +132,42 @@ class Detector:
         return runner
 
     def _report_errors(self, now_ns: int) -> None:
-        errors, self._errors = self._errors, []
-        for error in errors:
-            self._lives.note(self._broken(error, now_ns))
+        for error in self._errors:
+            self._lives.note(broken_rule(error, self._agent_id, self._boot_id, now_ns))
+        self._errors.clear()
 
-    def _broken(self, error: RuleError, now_ns: int) -> SecurityEventRow:
-        ...
+
+def broken_rule(error: RuleError, agent_id: str, boot_id: str, now_ns: int) -> SecurityEventRow:
+    """A rule file that cannot be used is an event of the sensor itself."""
+    rule_id = error.rule_id or Path(error.file).stem
+    now_us = now_ns // 1000
+    return SecurityEventRow(
+        id=event_id(agent_id, rule_id, ("sensor", error.file, error.line), now_ns),
+        agent_id=agent_id,
+        event_type="sensor",
+        severity="low",
+        source_ip=None,
+        destination_ip=None,
+        source_port=None,
+        destination_port=None,
+        protocol=None,
+        packets_count=None,
+        bytes_transferred=None,
+        duration_ms=0,
+        detection_method="rule_loader",
+        confidence_score=1.0,
+        false_positive_probability=0.0,
+        action_taken="none",
+        blocked=0,
+        detected_at=now_us,
+        resolved_at=now_us,
+        boot_id=boot_id,
+        attack_class=None,
+        rule_id=rule_id,
+        title="A rule file cannot be used",
+        status="resolved",
+        started_at=now_us,
+        updated_at=now_us,
+        evidence=json.dumps({"file": error.file, "line": error.line, "reason": error.reason}),
+        mitigation="Mend the file; `sensor rules check` says whether it is right.",
+    )

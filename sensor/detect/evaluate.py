@@ -1,7 +1,7 @@
 """One rule over one window of its table: gate, features, conditions, rise, trigger, findings."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import comb, exp, isfinite
@@ -79,6 +79,15 @@ class Runner:
         expressions += [e for part in rule.confidence.evidence for e in (part.when, part.nats)]
         expressions += [rule.severity, rule.lifecycle.clear]
         return {use for expression in expressions for use in expression.statistics}
+
+    def state(self) -> dict[str, Any]:
+        """What was learned, ready for JSON."""
+        return {"tested": self.tested, "keys": self.memory.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """What `state` gave in a former run."""
+        self.tested = int(state.get("tested", 0))
+        self.memory.restore(state.get("keys"))
 
     def tested_today(self) -> int:
         """Key-windows in the last 24 hours of packet time."""

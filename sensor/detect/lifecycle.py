@@ -9,7 +9,7 @@ A key without a row is clear. Time may jump or step back: nothing is ever negati
 """
 
 import json
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 
 import numpy as np
@@ -37,24 +37,24 @@ class Lifecycle:
         self._agent_id = agent_id
         self._boot_id = boot_id
         self._allow = allow
-        self.open: dict[Key, tuple[Event, Runner]] = {}
+        self._open: dict[Key, Event] = {}
+        self._count: Counter[str] = Counter()  # open events by rule
         self._recent: OrderedDict[Key, Event] = OrderedDict()
         self._victims: OrderedDict[str, tuple[int, Event]] = OrderedDict()
         self._changed: dict[str, SecurityEventRow] = {}
         self._rows: OrderedDict[str, SecurityEventRow] = OrderedDict()
 
-    def room(self, runner: Runner) -> int:
+    def room(self, rule: Rule) -> int:
         """How many more events this rule may open."""
-        opened = sum(1 for _, other in self.open.values() if other is runner)
-        return max(runner.rule.lifecycle.max_open - opened, 0)
+        return max(rule.lifecycle.max_open - self._count[rule.id], 0)
 
     def take(self, runner: Runner, outcome: Outcome) -> None:
         """The findings of one rule in one window."""
         span = outcome.span
         for finding in outcome.findings:
             key = self._key(runner.rule, finding)
-            if (found := self.open.get(key)) is not None:
-                self._go_on(found[0], runner, finding, span.end_ns)
+            if (event := self._open.get(key)) is not None:
+                self._go_on(event, runner, finding, span.end_ns)
             elif finding.risen and not self._allowed(runner.rule, finding, span.end_ns):
                 self._rise(key, runner, finding, outcome)
         if outcome.overflow:
@@ -62,17 +62,19 @@ class Lifecycle:
 
     def tick(self, now_ns: int) -> None:
         """Resolve what has been clear for long enough at `now_ns`."""
-        for key, (event, runner) in list(self.open.items()):
-            life = runner.rule.lifecycle
+        for key, event in list(self._open.items()):
             if event.active_ns > now_ns:  # the clock was set back
                 event.active_ns = now_ns
-            if now_ns - event.active_ns >= max(life.hold_s, runner.rule.window_s) * NS:
+            rule = event.rule
+            if now_ns - event.active_ns >= max(rule.lifecycle.hold_s, rule.window_s) * NS:
                 self._resolve(key, event)
 
     def finish(self, last: dict[str, int]) -> None:
-        """End of input. `last`: when each rule's last window ended; what hit there stays open."""
-        for key, (event, runner) in list(self.open.items()):
-            if event.last_hit_ns < last.get(runner.rule.id, 0):
+        """End of input. `last`: when each rule's last window ended; what was not clear there
+        stays open.
+        """
+        for key, event in list(self._open.items()):
+            if event.active_ns < last.get(event.rule.id, 0):
                 self._resolve(key, event)
             else:
                 self._emit(event, event.active_ns)
@@ -89,7 +91,7 @@ class Lifecycle:
 
     def events(self) -> list[SecurityEventRow]:
         """All events of this run, the newest MOST_EVENTS; open ones as they stand now."""
-        now = {event.id: event for event, _ in self.open.values()}
+        now = {event.id: event for event in self._open.values()}
         return [
             now[row.id].row(self._agent_id, self._boot_id) if row.id in now else row
             for row in self._rows.values()
@@ -109,7 +111,7 @@ class Lifecycle:
                 recent.reopened += 1
                 self._admit(key, recent, runner, finding, outcome)
                 return
-        if self.room(runner) <= 0:
+        if self.room(runner.rule) <= 0:
             self._overflow(runner, finding, outcome, 1)
             return
         started_ns = min(finding.started_ns, outcome.span.end_ns)
@@ -139,7 +141,8 @@ class Lifecycle:
         self, key: Key, event: Event, runner: Runner, finding: Finding, outcome: Outcome
     ) -> None:
         event.active_ns = outcome.span.end_ns
-        self.open[key] = event, runner
+        self._open[key] = event
+        self._count[event.rule.id] += 1
         self._join(event, runner, finding)
         event.take(finding, outcome.span.end_ns, own=event.rule.id == runner.rule.id)
         self._incident(event, outcome.span.end_ns)
@@ -161,14 +164,13 @@ class Lifecycle:
     ) -> None:
         """One event for all keys beyond max_open."""
         key: Key = (runner.rule.id, "overflow")
-        found = self.open.get(key)
-        if found is not None:
-            event = found[0]
-        elif finding is None:
+        event = self._open.get(key)
+        if event is None and finding is None:
             return
-        else:
+        if event is None:
             event = self._event(key, runner, finding, outcome.span.start_ns, outcome)
-            self.open[key] = event, runner
+            self._open[key] = event
+            self._count[event.rule.id] += 1
             event.score = finding.score
             event.confidence = finding.confidence
             event.method = finding.method
@@ -178,7 +180,8 @@ class Lifecycle:
 
     def _resolve(self, key: Key, event: Event) -> None:
         event.status = "resolved"
-        del self.open[key]
+        del self._open[key]
+        self._count[event.rule.id] -= 1
         for (_, slot, generation), memory in event.members.items():
             if memory.holds(slot, generation):
                 memory.clear(np.array([slot]))
