@@ -29,9 +29,9 @@ def shipped_folder() -> Traversable:
         return files("sensor").joinpath("..", "rules")
 
 
-def make_detector(agent_id: str, folder: str | None = None) -> Detector:
+def make_detector(agent_id: str, boot_id: str, folder: str | None = None) -> Detector:
     """A detector; what is wrong with a rule file is said on standard error, and is an event too."""
     rules = shipped_rules(folder)
     for error in rules.errors:
         click.echo(f"sensor: {printable(str(error), 1000)}", err=True)
-    return Detector(rules, agent_id=agent_id)
+    return Detector(rules, agent_id=agent_id, boot_id=boot_id)

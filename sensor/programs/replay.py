@@ -112,7 +112,7 @@ class Replay:
             features=True,
             server_name=server_name,
         )
-        self.detector = make_detector(self.agent_id, rules)
+        self.detector = make_detector(self.agent_id, "", rules)  # a replay's boot_id is known later
         self.pace = None if speed is None else Pace(speed)
         self._octets = 0  # of the inputs read so far
 

@@ -23,7 +23,7 @@ from sensor._native.packet cimport (
     TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCP_URG, sensor_mum)
 from sensor._native.sketch cimport Hll, hll_add, marks_add, mix_add, top_add
 from sensor._native.slots cimport (
-    ADMIT_A_TICK, SlotRow, Slot, SlotTable, slot_get, slots_next_second)
+    ADMIT_A_TICK, SlotRow, Slot, SlotTable, slot_get, slots_age, slots_next_second)
 
 cdef enum Table:
     T_SERVICE = 0
@@ -507,7 +507,7 @@ cdef inline void detect_begin(Detect* d, uint64_t ts, uint64_t second_ns) noexce
     d.end_ns = d.start_ns + second_ns
     if d.last_s and gone > 1:
         for i in range(TABLES):
-            d.table[i].window += <uint32_t> (gone - 1 if gone < 1000000 else 1000000)
+            slots_age(&d.table[i], <uint32_t> (gone - 1 if gone < 1000000 else 1000000))
     d.last_s = s
 
 

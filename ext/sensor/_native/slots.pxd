@@ -206,6 +206,14 @@ cdef inline void slots_next_second(SlotTable* t) noexcept nogil:
     t.window += 1
 
 
+cdef inline void slots_age(SlotTable* t, uint32_t seconds) noexcept nogil:
+    # Seconds in which nothing happened; what was counted since the last one belongs to the next.
+    cdef uint32_t i
+    t.window += seconds
+    for i in range(t.n_touched):
+        t.slots[t.touched[i]].window = t.window
+
+
 cdef inline void slots_wake_gauges(SlotTable* t) noexcept nogil:
     # Before the rows are taken: a key whose gauges say something has a row though it was quiet.
     cdef uint32_t i
