@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+SEVERITIES = ("info", "low", "medium", "high", "critical")  # of an event, ascending
+
 
 class AgentRow(NamedTuple):
     """One run of one agent: a boot of the daemon, or a replay."""
@@ -148,7 +150,10 @@ class ConnectionRow(NamedTuple):
 
 
 class SecurityEventRow(NamedTuple):
-    """One detected event; the specification's columns, then ours. `id` is the event's own."""
+    """One detected event; the specification's columns, then ours.
+
+    `id` is the event's own: a store keeps one row of each, the newest that it was given.
+    """
 
     id: str
     agent_id: str
@@ -178,6 +183,14 @@ class SecurityEventRow(NamedTuple):
     updated_at: int | None = None
     evidence: str | None = None
     mitigation: str | None = None
+
+
+class DetectionStateRow(NamedTuple):
+    """What detection would need after a restart: one per agent, the newest."""
+
+    agent_id: str
+    saved_at: int
+    state: str  # JSON
 
 
 class BandwidthSecond(NamedTuple):
@@ -273,7 +286,8 @@ class WindowRows:
 
     `connections` are plain tuples in the order of ConnectionRow, consumed once: they come by the
     hundred thousand. `snapshot`: a shorter look at traffic that a longer window counts again
-    (live's 10-s rows); it is kept, but not added to the hours.
+    (live's 10-s rows); it is kept, but not added to the hours. `detection` None leaves the state
+    that is kept as it is.
     """
 
     agent: AgentRow
@@ -285,4 +299,5 @@ class WindowRows:
     regions: list[RegionalRow] = field(default_factory=list)
     health: list[CaptureHealthRow] = field(default_factory=list)
     events: list[SecurityEventRow] = field(default_factory=list)
+    detection: DetectionStateRow | None = None
     snapshot: bool = False

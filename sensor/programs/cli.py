@@ -14,6 +14,7 @@ INTERRUPTED = 130
 # name: (module, one line of help). A test holds the line against the command itself.
 COMMANDS = {
     "demo": ("sensor.programs.demo", "Make a capture with attacks in it and replay it."),
+    "events": ("sensor.programs.events", "List security events, or explain one."),
     "interfaces": ("sensor.programs.interfaces", "List the network interfaces of this host."),
     "replay": ("sensor.programs.replay", "Analyse capture files: report, JSON, SQLite."),
     "report": ("sensor.programs.report", "Show what a database of the sensor holds."),
@@ -25,6 +26,7 @@ Examples:
   sensor replay captures/ --db s.db               a folder, kept in SQLite
   tcpdump -w - | sensor replay - --json           one JSON document
   sensor report --db s.db                         the report again, later
+  sensor events --db s.db --severity medium       what the rules found in it
 """
 
 

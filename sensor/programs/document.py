@@ -4,7 +4,6 @@ Everything but `performance` is a function of the capture: no clock, no random n
 hash table.
 """
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +12,7 @@ from sensor._native.faces import Engine, Source
 from sensor.flow.locality import Local
 from sensor.metrics.connections import ConnectionFigures
 from sensor.metrics.figures import Figures
+from sensor.model.event import event_document
 from sensor.model.metrics import NetworkMetrics
 from sensor.model.rows import SecurityEventRow
 from sensor.model.time import rfc3339
@@ -112,19 +112,6 @@ def build(
         "events": [event_document(row) for row in events],
         "performance": performance.document(capture.packets, capture.wire_bytes),
     }
-
-
-EVENT_TIMES = ("detected_at", "resolved_at", "started_at", "updated_at")
-
-
-def event_document(row: SecurityEventRow) -> dict[str, Any]:
-    """A row of network_security_events under its column names; times as in `capture`."""
-    event: dict[str, Any] = row._asdict()
-    for name in EVENT_TIMES:
-        event[name] = None if event[name] is None else rfc3339(event[name] * 1000)
-    event["blocked"] = None if row.blocked is None else bool(row.blocked)
-    event["evidence"] = None if row.evidence is None else json.loads(row.evidence)
-    return event
 
 
 # What the engine had to let go of, by its own counters: figures are of the rest.

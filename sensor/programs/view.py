@@ -7,6 +7,7 @@ from sensor._native.counters import Counter
 from sensor.metrics.endpoints import Endpoint
 from sensor.metrics.failures import Failure
 from sensor.metrics.figures import Figures
+from sensor.model.rows import SEVERITIES
 from sensor.programs.document import Capture
 from sensor.programs.units import count, duration, mbits, percent, size
 
@@ -121,9 +122,6 @@ def of_replay(document: dict[str, Any], capture: Capture, figures: Figures) -> R
         damaged=capture.damaged,
         footer=speed_line(document["performance"]),
     )
-
-
-SEVERITIES = ("info", "low", "medium", "high", "critical")
 
 
 def worst(events: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from typing import Protocol, Self
 
-from sensor.model.rows import WindowRows
+from sensor.model.rows import DetectionStateRow, WindowRows
 
 
 class Store(Protocol):
@@ -13,6 +13,10 @@ class Store(Protocol):
 
         On return it survives a crash and a power loss. CannotWrite: nothing of it was kept.
         """
+        ...
+
+    def detection_state(self, agent_id: str) -> DetectionStateRow | None:
+        """What was last written of an agent's detection; None when nothing was."""
         ...
 
     def close(self) -> None: ...

@@ -24,6 +24,9 @@ To merge latency over windows, hours or hosts, merge the histograms (`latency_hi
 `latency_histograms.histogram`: `HdrHistogram.decode()` and `add()`), or in plain SQL add up the
 slots of `metrics_hourly.latency_slots`, as the views do. Never average percentiles.
 
+A row of `network_security_events` is one event: it is rewritten, with a new `seq`, until it is
+resolved; its `id` stays. Rows of the other numbered tables never change.
+
 Kept: connections 24 hours, seconds and windows shorter than a minute 48 hours, other windows 14
 days, hours and events 400 days, counted from the newest packet of the replay or of the live agent;
 and at most 1 GiB in all: what was written first goes first.

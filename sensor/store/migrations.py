@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from sqlite_utils import Database, Migrations
 
-from sensor.store.tables import SCHEMA_1
+from sensor.store.tables import DETECTION, EVENTS_2, SCHEMA_1
 from sensor.store.views import VIEWS
 
 migrations = Migrations("sensor")
@@ -30,7 +30,20 @@ def m0001_tables(db: Database) -> None:
     for statement in statements(SCHEMA_1):
         db.conn.execute(statement)
     db.conn.execute("INSERT INTO store_counters VALUES ('next_seq', 1)")
-    db.conn.execute("PRAGMA user_version = 1")  # the last step sets tables.CURRENT
+    db.conn.execute("PRAGMA user_version = 1")
+
+
+@migrations()
+def m0002_detection(db: Database) -> None:
+    """The events' table is made anew: its comments are the reference, and no ALTER mends those."""
+    execute = db.conn.execute
+    execute("CREATE TEMP TABLE kept AS SELECT * FROM network_security_events ORDER BY rowid")
+    execute("DROP TABLE network_security_events")  # and not renamed, which would quote its name
+    for statement in statements(EVENTS_2 + DETECTION):
+        execute(statement)
+    execute("INSERT INTO network_security_events SELECT * FROM kept ORDER BY rowid")
+    execute("DROP TABLE kept")
+    execute("PRAGMA user_version = 2")  # the last step sets tables.CURRENT
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sensor.errors import DamagedCapture, InputMissing
+from sensor.store.events import Events
 from sensor.store.tables import APPLICATION_ID, CURRENT
 
 
@@ -139,6 +140,7 @@ class Reader:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
+        self.events = Events(db)
 
     def period(self) -> Period:
         return Period(*self.db.execute(PERIOD).fetchone())
@@ -195,16 +197,21 @@ class Reader:
 def open_reader(path: str) -> Iterator[Reader]:
     """A reader of the database at `path`.
 
-    InputMissing: there is none. DamagedCapture: it is no database of the sensor, of a newer
-    version, or broken; also when that shows only while it is read.
+    InputMissing: there is none that may be read. DamagedCapture: it is no database of the sensor,
+    of a newer version, or broken; also when that shows only while it is read.
     """
-    if not Path(path).is_file():
-        raise InputMissing(path, "no such database")
+    try:
+        if not Path(path).is_file():
+            raise InputMissing(path, "no such database")
+    except OSError as error:  # a folder on the way that may not be searched
+        raise InputMissing(path, (error.strerror or str(error)).lower()) from error
     try:
         with closing(connect_readonly(path)) as db:
             check(db, path)
             yield Reader(db)
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorname", "") == "SQLITE_CANTOPEN":
+            raise InputMissing(path, str(error)) from error
         raise DamagedCapture(path, None, f"not a database of the sensor: {error}") from error
 
 

@@ -20,6 +20,7 @@ from sensor.model.rows import (
     BandwidthSecond,
     CaptureHealthRow,
     ConnectionRow,
+    DetectionStateRow,
     LatencyHistogramRow,
     MetricsRow,
     ProtocolMixRow,
@@ -43,6 +44,12 @@ def insertion(table: str, row: Any, *extra: str, verb: str = "INSERT") -> str:
     return f"{verb} INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
 
 
+def upsertion(table: str, row: Any, key: str, *extra: str) -> str:
+    """The same for a table that keeps the newest row of each `key`, in the order they came in."""
+    columns = ", ".join(f"{c} = excluded.{c}" for c in (*row._fields, *extra) if c != key)
+    return f"{insertion(table, row, *extra)} ON CONFLICT ({key}) DO UPDATE SET {columns}"
+
+
 PLAIN = {  # field of WindowRows: statement; `seq` comes last
     "connections": insertion("connections", ConnectionRow, "seq"),
     "bandwidth": insertion("bandwidth_seconds", BandwidthSecond, "seq"),
@@ -50,8 +57,10 @@ PLAIN = {  # field of WindowRows: statement; `seq` comes last
     "latency": insertion("latency_histograms", LatencyHistogramRow, "seq"),
     "regions": insertion("regional_metrics", RegionalRow, "seq"),
     "health": insertion("capture_health", CaptureHealthRow, "seq"),
-    "events": insertion("network_security_events", SecurityEventRow, "seq"),
+    "events": upsertion("network_security_events", SecurityEventRow, "id", "seq"),
 }
+DETECTION = upsertion("detection_state", DetectionStateRow, "agent_id")
+STATE = "SELECT agent_id, saved_at, state FROM detection_state WHERE agent_id = ?"
 METRICS = insertion("network_performance_metrics", MetricsRow, "seq", "id")
 AGENT = (
     insertion("agents", AgentRow)
@@ -151,6 +160,8 @@ class SqliteStore:
                 for name, statement in PLAIN.items():
                     self._db.executemany(statement, self._numbered(getattr(window, name)))
                 self._metrics(window)
+                if window.detection is not None:
+                    self._db.execute(DETECTION, window.detection)
                 self._db.execute(
                     "UPDATE store_counters SET value = ? WHERE name = 'next_seq'",
                     (self._next_seq,),
@@ -163,6 +174,12 @@ class SqliteStore:
                     self._db.rollback()
                 raise
             self._retention.wrote(window.agent)
+
+    def detection_state(self, agent_id: str) -> DetectionStateRow | None:
+        """See Store.detection_state."""
+        with self._explained():
+            row = self._db.execute(STATE, (agent_id,)).fetchone()
+        return None if row is None else DetectionStateRow._make(row)
 
     def _numbered(self, rows: Any) -> Iterator[tuple[object, ...]]:
         for row in rows:

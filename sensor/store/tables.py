@@ -1,14 +1,15 @@
 # ruff: noqa: E501 - a column and its meaning are one line
-"""The tables of schema 1, in SQLite's words. The comments are the reference: SQLite keeps them with
-the schema, `.schema` shows them and docs/schema.md is made from them.
+"""The tables in SQLite's words, by the schema that brought them. The comments are the reference:
+SQLite keeps them with the schema, `.schema` shows them and docs/schema.md is made from them.
 
-What is observed is append-only and numbered by the one `seq` of the database; `metrics_hourly`,
-`agents` and the topology are kept up to date.
+What is observed is append-only and numbered by the one `seq` of the database; an event is one row
+that gets a new number whenever it changes; `metrics_hourly`, `agents`, `detection_state` and the
+topology are kept up to date.
 A migration that has shipped is never edited: what changes comes as a further migration.
 """
 
 APPLICATION_ID = 0x53454E53  # "SENS": tells whose database it is
-CURRENT = 1  # user_version after the last migration
+CURRENT = 2  # user_version after the last migration
 
 METRICS = """
 CREATE TABLE network_performance_metrics ( -- What one agent had with one endpoint in one window; the specification's columns, then ours.
@@ -395,3 +396,51 @@ CREATE TABLE store_counters ( -- What the store remembers about itself.
 """
 
 SCHEMA_1 = METRICS + HOURS + EVENTS + CONNECTIONS + TRAFFIC + PLACES
+
+# ---- schema 2: an event's one row changes until it is resolved; detection survives a restart
+
+EVENTS_2 = """
+CREATE TABLE network_security_events ( -- What the rules found, one row per event, kept up to date until it is resolved; the specification's columns, then ours.
+    id TEXT PRIMARY KEY, -- UUIDv5 of the agent, the rule, its key and started_at: replaying again gives the same
+    agent_id TEXT NOT NULL, -- UUID of the agent
+    event_type TEXT, -- dos_attack, port_scan, intrusion_attempt, spoofing, data_exfiltration, ...
+    severity TEXT, -- info, low, medium, high or critical: the harm, not how sure it is
+    source_ip TEXT, -- where most of it comes from; NULL when no source has half of it, or they are forged
+    destination_ip TEXT, -- whom it is against
+    source_port INTEGER, -- NULL when there are many
+    destination_port INTEGER, -- NULL when there are many
+    protocol TEXT, -- tcp, udp, icmp, ...
+    packets_count INTEGER, -- packets that took part
+    bytes_transferred INTEGER, -- octets that took part
+    duration_ms INTEGER, -- from started_at to the end of the newest window with a hit
+    detection_method TEXT, -- nb_tail, cusum, trw, threshold, ...; joined by + when several agree
+    confidence_score REAL, -- 0..1: how probably it is this attack
+    false_positive_probability REAL, -- 0..1: that a day of benign traffic makes the rule fire at least once; NULL when that is not known
+    action_taken TEXT, -- what was really done: none, unless the operator asked for more
+    blocked INTEGER, -- 1 only when it was really blocked
+    detected_at INTEGER NOT NULL, -- end of the window that made it an event, us since 1970 UTC, packet time
+    resolved_at INTEGER, -- end of the last window with a hit; NULL while it goes on
+    seq INTEGER NOT NULL, -- number in this database, a new one whenever the row changes: who reads on from the last number sees every change
+    boot_id TEXT NOT NULL, -- run of the agent that wrote it last
+    attack_class TEXT, -- id of the class: syn_flood, ...
+    rule_id TEXT, -- the rule that fired
+    title TEXT, -- one line for people
+    status TEXT, -- open or resolved
+    started_at INTEGER, -- start of the first window with a hit, us since 1970 UTC
+    updated_at INTEGER, -- end of the newest window in which it went on
+    evidence TEXT CHECK (evidence IS NULL OR json_valid(evidence)), -- JSON: the measurements that made the rule fire
+    mitigation TEXT -- what to do about it
+) STRICT;
+CREATE INDEX idx_security_events_agent ON network_security_events(agent_id, detected_at);
+CREATE INDEX idx_security_events_severity ON network_security_events(severity, event_type);
+CREATE INDEX idx_security_events_time ON network_security_events(detected_at);
+CREATE UNIQUE INDEX idx_security_events_seq ON network_security_events(seq);
+"""
+
+DETECTION = """
+CREATE TABLE detection_state ( -- What detection knows of an agent: baselines and open events, so that a restart neither learns anew nor learns an attack.
+    agent_id TEXT PRIMARY KEY, -- UUID of the agent
+    saved_at INTEGER NOT NULL, -- us since 1970 UTC, packet time
+    state TEXT NOT NULL CHECK (json_valid(state)) -- JSON, at most 4 MiB
+) STRICT;
+"""

@@ -57,6 +57,13 @@ _DEFINITIONS = {
            orig_packets, orig_bytes, resp_packets, resp_bytes, handshake_us / 1000.0 AS handshake_ms,
            rtt_min_us / 1000.0 AS rtt_min_ms, retransmissions, server_name, end_reason, community_id, seq
     FROM connections ORDER BY started_at, seq""",
+    "security_events_readable": f"""-- network_security_events with readable times, newest first.
+    SELECT {TIME.format("detected_at")} AS detected, severity, attack_class, event_type, status,
+           title, source_ip, source_port, destination_ip, destination_port, protocol,
+           packets_count, bytes_transferred, duration_ms / 1000.0 AS duration_s, confidence_score,
+           {TIME.format("started_at")} AS started, {TIME.format("resolved_at")} AS resolved,
+           agent_id, rule_id, detection_method, evidence, mitigation, id, seq
+    FROM network_security_events ORDER BY detected_at DESC, seq DESC""",
     "slowest_endpoints": f"""-- Endpoints by the 95th percentile of network latency over all hours, merged exactly.
     WITH {merged("percentiles", "agent_id, endpoint")},
     sums AS (

@@ -2,7 +2,7 @@
 
 from hdrh.histogram import HdrHistogram
 
-from sensor.model.rows import AgentRow, ConnectionRow, MetricsRow
+from sensor.model.rows import AgentRow, ConnectionRow, MetricsRow, SecurityEventRow
 
 AGENT = "5f0d2c9e-58c5-4ac5-a8a5-d2ad3e1c7d10"
 BOOT = "c0ffee00-0000-4000-8000-000000000001"
@@ -62,3 +62,42 @@ def connection(at: int, state: str = "SF", resp_ip: str = "192.0.2.80", **more: 
         None, None, None, 1, 0, 0, 0, 0, 0, 0,
     )  # fmt: skip
     return tuple(row._replace(**more))
+
+
+def event(n: int = 0, at: int = T0, **more: object) -> SecurityEventRow:
+    """An open SYN flood whose id ends in `n`; it began 2 s before `at`, when it was detected."""
+    row = SecurityEventRow(
+        id=f"0b0e5a1c-0000-5000-8000-{n:012x}",
+        agent_id=AGENT,
+        event_type="dos_attack",
+        severity="high",
+        source_ip=None,
+        destination_ip="10.0.0.1",
+        source_port=None,
+        destination_port=80,
+        protocol="tcp",
+        packets_count=1000,
+        bytes_transferred=60000,
+        duration_ms=2000,
+        detection_method="nb_tail",
+        confidence_score=0.9,
+        false_positive_probability=None,
+        action_taken="none",
+        blocked=0,
+        detected_at=at,
+        resolved_at=None,
+        boot_id=BOOT,
+        attack_class="syn_flood",
+        rule_id="syn_flood",
+        title="SYN flood",
+        status="open",
+        started_at=at - 2 * US,
+        updated_at=at,
+        evidence='{"value": 980}',
+    )
+    return row._replace(**more)
+
+
+def resolved(row: SecurityEventRow, at: int, **more: object) -> SecurityEventRow:
+    """The same event, over at `at`."""
+    return row._replace(status="resolved", resolved_at=at, updated_at=at, **more)

@@ -13,6 +13,7 @@ from sensor.model.rows import (
     BandwidthSecond,
     CaptureHealthRow,
     ConnectionRow,
+    DetectionStateRow,
     LatencyHistogramRow,
     MetricsRow,
     ProtocolMixRow,
@@ -115,6 +116,7 @@ ROWS = {
     "regional_metrics": RegionalRow,
     "capture_health": CaptureHealthRow,
     "agents": AgentRow,
+    "detection_state": DetectionStateRow,
 }
 CONTRACT = [
     "agent_id", "community_id", "started_at", "ended_at", "duration_us", "protocol", "orig_ip",

@@ -1,0 +1,201 @@
+"""An event in Elastic Common Schema 8 and 9: one JSON object per line, as a SIEM ingests it.
+
+Only fields that ECS defines, and ours below `sensor.`; what is unknown is left out, as ECS has it.
+https://www.elastic.co/docs/reference/ecs
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+from ipaddress import ip_address
+from typing import Any
+
+from sensor.model.event import evidence_of, steps_of, time_text
+from sensor.model.rows import SecurityEventRow
+
+ECS_VERSION = "8.11.0"  # all fields used are in it and in 9
+# Where the evidence has no score: the middles of our own bands, and Elastic's usual figures.
+SCORES = {"info": 0, "low": 21, "medium": 47, "high": 73, "critical": 99}
+# By our protocol: IANA's keyword where it is a transport.
+TRANSPORTS = {
+    "tcp": "tcp",
+    "udp": "udp",
+    "icmp": "icmp",
+    "icmp6": "ipv6-icmp",
+    "icmpv6": "ipv6-icmp",
+    "sctp": "sctp",
+}
+ATTACK = "https://attack.mitre.org/"
+# MITRE ATT&CK: tactic: name; technique: (name, tactic). One not listed goes by its id alone.
+TACTICS = {
+    "TA0005": "Defense Evasion",
+    "TA0006": "Credential Access",
+    "TA0007": "Discovery",
+    "TA0010": "Exfiltration",
+    "TA0011": "Command and Control",
+    "TA0040": "Impact",
+    "TA0043": "Reconnaissance",
+}
+TECHNIQUES = {
+    "T1046": ("Network Service Discovery", "TA0007"),
+    "T1018": ("Remote System Discovery", "TA0007"),
+    "T1048": ("Exfiltration Over Alternative Protocol", "TA0010"),
+    "T1071": ("Application Layer Protocol", "TA0011"),
+    "T1071.001": ("Web Protocols", "TA0011"),
+    "T1071.004": ("DNS", "TA0011"),
+    "T1095": ("Non-Application Layer Protocol", "TA0011"),
+    "T1110": ("Brute Force", "TA0006"),
+    "T1110.001": ("Password Guessing", "TA0006"),
+    "T1110.003": ("Password Spraying", "TA0006"),
+    "T1498": ("Network Denial of Service", "TA0040"),
+    "T1498.001": ("Direct Network Flood", "TA0040"),
+    "T1498.002": ("Reflection Amplification", "TA0040"),
+    "T1499": ("Endpoint Denial of Service", "TA0040"),
+    "T1499.001": ("OS Exhaustion Flood", "TA0040"),
+    "T1499.002": ("Service Exhaustion Flood", "TA0040"),
+    "T1499.003": ("Application Exhaustion Flood", "TA0040"),
+    "T1557": ("Adversary-in-the-Middle", "TA0006"),
+    "T1557.002": ("ARP Cache Poisoning", "TA0006"),
+    "T1562": ("Impair Defenses", "TA0005"),
+    "T1562.010": ("Downgrade Attack", "TA0005"),
+    "T1572": ("Protocol Tunneling", "TA0011"),
+    "T1595": ("Active Scanning", "TA0043"),
+    "T1595.001": ("Scanning IP Blocks", "TA0043"),
+    "T1595.002": ("Vulnerability Scanning", "TA0043"),
+}
+
+
+def ecs_document(
+    row: SecurityEventRow, seq: int | None = None, rule: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """`seq`: number of the event's last change. `rule`: `name`, `version`, `description` and
+    `mitre` (technique ids) of the rule, where its file is at hand."""
+    evidence, rule = evidence_of(row), rule or {}
+    score = severity_score(row, evidence)
+    confidence = row.confidence_score
+    title = row.title or row.attack_class or row.event_type
+    made = {
+        "@timestamp": time_text(row.detected_at),
+        "ecs": {"version": ECS_VERSION},
+        "message": f"{title}: {ends(row)}" if title and ends(row) else title or ends(row),
+        "event": {
+            "kind": "alert",
+            "category": ["intrusion_detection", "network"],
+            "type": ["denied" if row.blocked else "info"],
+            "module": "sensor",
+            "dataset": "sensor.events",
+            "id": row.id,
+            "action": row.attack_class or row.event_type,
+            "severity": score,
+            "risk_score": None if None in (score, confidence) else round(score * confidence, 1),
+            "start": time_text(row.started_at),
+            "end": time_text(row.resolved_at),
+            "duration": None if row.duration_ms is None else row.duration_ms * 1_000_000,
+            "sequence": seq,
+        },
+        "source": side(row.source_ip, row.source_port),
+        "destination": side(row.destination_ip, row.destination_port),
+        "network": {
+            "type": network_type(row),
+            "transport": TRANSPORTS.get(row.protocol or ""),
+            "packets": row.packets_count,
+            "bytes": row.bytes_transferred,
+        },
+        "rule": {
+            "id": row.rule_id,
+            "name": rule.get("name") or row.title,
+            "version": rule.get("version"),
+            "description": rule.get("description"),
+            "category": row.attack_class,
+            "ruleset": "sensor",
+        },
+        "threat": threat(rule.get("mitre") or []),
+        "related": {"ip": related(row, evidence)},
+        "observer": {"type": "sensor", "product": "shadower-sensor", "version": own_version()},
+        "agent": {"id": row.agent_id, "ephemeral_id": row.boot_id, "type": "sensor"},
+        "sensor": {
+            "event_type": row.event_type,
+            "severity": row.severity,
+            "status": row.status,
+            "protocol": row.protocol,
+            "updated_at": time_text(row.updated_at),
+            "detection_method": row.detection_method,
+            "confidence_score": confidence,
+            "false_positive_probability": row.false_positive_probability,
+            "action_taken": row.action_taken,
+            "blocked": None if row.blocked is None else bool(row.blocked),
+            "mitigation": steps_of(row),
+            "evidence": evidence,
+        },
+    }
+    known: dict[str, Any] = without_unknown(made)
+    return known
+
+
+def severity_score(row: SecurityEventRow, evidence: dict[str, Any]) -> Any:
+    """0..100; None when the event has no severity."""
+    score = evidence.get("severity_score")
+    return score if isinstance(score, int | float) else SCORES.get(row.severity or "")
+
+
+def side(ip: str | None, port: int | None) -> dict[str, Any]:
+    return {"ip": ip, "address": ip, "port": port}
+
+
+def ends(row: SecurityEventRow) -> str | None:
+    """``192.0.2.1 -> 10.0.0.1``, as far as it is known."""
+    if row.destination_ip is None:
+        return row.source_ip and f"from {row.source_ip}"
+    return f"{row.source_ip or 'several sources'} -> {row.destination_ip}"
+
+
+def network_type(row: SecurityEventRow) -> str | None:
+    if row.protocol == "arp":
+        return "arp"
+    address = row.destination_ip or row.source_ip
+    try:
+        return None if address is None else f"ipv{ip_address(address).version}"
+    except ValueError:
+        return None
+
+
+def related(row: SecurityEventRow, evidence: dict[str, Any]) -> list[str]:
+    """Every address that the event names, once."""
+    top = evidence.get("top_sources")
+    named = [s.get("ip") for s in top if isinstance(s, dict)] if isinstance(top, list) else []
+    return list(dict.fromkeys(filter(None, [row.source_ip, row.destination_ip, *named])))
+
+
+def threat(ids: list[str]) -> dict[str, Any]:
+    """ATT&CK techniques, their tactics, and sub-techniques below their technique."""
+    if not ids:
+        return {}
+    parents = list(dict.fromkeys(technique.partition(".")[0] for technique in ids))
+    children = [technique for technique in ids if "." in technique]
+    tactics = list(dict.fromkeys(TECHNIQUES[i][1] for i in ids if i in TECHNIQUES))
+    return {
+        "framework": "MITRE ATT&CK",
+        "tactic": {"id": tactics, "name": [TACTICS[tactic] for tactic in tactics]},
+        "technique": {**named(parents), "subtechnique": named(children)},
+    }
+
+
+def named(ids: list[str]) -> dict[str, list[str]]:
+    return {
+        "id": ids,
+        "name": [TECHNIQUES[i][0] for i in ids if i in TECHNIQUES],
+        "reference": [f"{ATTACK}techniques/{i.replace('.', '/')}/" for i in ids],
+    }
+
+
+def own_version() -> str | None:
+    try:
+        return version("shadower-sensor")
+    except PackageNotFoundError:
+        return None
+
+
+def without_unknown(value: Any) -> Any:
+    """The same without None, and without objects and arrays that are empty."""
+    if not isinstance(value, dict):
+        return value
+    kept = {key: without_unknown(inner) for key, inner in value.items()}
+    return {key: inner for key, inner in kept.items() if inner not in (None, {}, [])}
