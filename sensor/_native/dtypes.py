@@ -7,8 +7,11 @@ UTC; `NONE_NS` in a duration or time column means unknown.
 import numpy as np
 
 from sensor._native.counters import Counter
+from sensor._native.features import Feature, Gauge
 
 NONE_NS = (1 << 64) - 1
+FEATURES = [f.name[2:].lower() for f in Feature if f.name != "F_COUNT"]
+GAUGES = [g.name[2:].lower() for g in Gauge if g.name != "G_COUNT"]
 COUNTERS = len([c for c in Counter if c.name != "C_COUNT"])
 
 ENDPOINT = np.dtype(
@@ -102,4 +105,62 @@ FLOW = np.dtype(
         ("history", "V24"),
     ],
     align=True,
+)
+
+# ---- detection: one row per key and second (features.pxd says what each count is)
+
+_TOP = 4  # most frequent counterparts of a key, the first of them also as a scalar
+_SLOT_PARTS: list[tuple[str, object, int]] = [  # name, format, octets
+    ("slot", "<u4", 4),
+    ("generation", "<u4", 4),
+    ("address", "V16", 16),
+    ("top_addresses", ("V16", (_TOP,)), 16 * _TOP),
+    ("top_counts", ("<u4", (_TOP,)), 4 * _TOP),
+    ("top_ports", ("<u2", (_TOP,)), 2 * _TOP),
+    ("top_total", "<u4", 4),
+    ("peers", "<f4", 4),
+    ("ports", "<f4", 4),
+    ("uris", "<f4", 4),
+    ("uri_top", "<f4", 4),
+    ("scan_hosts", "<f4", 4),
+    ("scan_ports", "<f4", 4),
+    ("scan_services", "<f4", 4),
+    ("scan_score", "<f4", 4),
+    ("scan_failures", "<u4", 4),
+    ("scan_successes", "<u4", 4),
+    *((name, "<u4", 4) for name in (*FEATURES, *GAUGES)),
+    ("port", "<u2", 2),
+    ("protocol", "u1", 1),
+    ("local", "u1", 1),
+]
+
+
+def _slot_dtype() -> np.dtype[np.void]:
+    names, formats, offsets, at = [], [], {}, 0
+    for name, form, octets in _SLOT_PARTS:
+        names.append(name)
+        formats.append(form)
+        offsets[name] = at
+        at += octets
+    for first, many, form in (
+        ("top_address", "top_addresses", "V16"),
+        ("top_count", "top_counts", "<u4"),
+        ("top_port", "top_ports", "<u2"),
+    ):
+        names.append(first)
+        formats.append(form)
+        offsets[first] = offsets[many]
+    where = [offsets[name] for name in names]
+    size = -(-at // 8) * 8
+    return np.dtype({"names": names, "formats": formats, "offsets": where, "itemsize": size})
+
+
+SLOT = _slot_dtype()
+
+SENSOR = np.dtype(
+    [
+        ("packets", "<u8"),
+        ("bytes", "<u8"),
+        ("one_way_share", "<f4"),  # of recent TCP connections; NaN: too few to say
+    ]
 )

@@ -13,6 +13,7 @@ Rows = NDArray[np.void]  # of one of the dtypes in sensor._native.dtypes
 # What `Engine.feed` wants before it goes on with the same batch (a bit mask; 0: batch used up).
 WINDOW_ENDED = 1
 FLOWS_NEARLY_FULL = 2
+SECOND_ENDED = 8
 
 # Latency kinds in the order of LatencyKind (sink.pxd), by their names in the JSON document.
 KINDS = (
@@ -41,6 +42,18 @@ LEAVES = (
     "icmp",
     "other",
 )
+
+
+class Features(TypedDict):
+    """What detection looks at in one second of packet time in which something happened.
+
+    `tables`: rows of dtypes.SLOT ("service", "host", "source", "reflection") or SENSOR ("sensor",
+    one row). A key without a row did nothing.
+    """
+
+    start_ns: int
+    end_ns: int  # of the second, or the newest packet of the input's last one
+    tables: dict[str, Rows]
 
 
 class Window(TypedDict):
@@ -87,6 +100,7 @@ class Engine(Protocol):
     def feed(self, source: Any) -> int: ...
     def finish(self) -> None: ...
     def take_window(self) -> Window: ...
+    def take_features(self) -> Features | None: ...
     def take_flows(self) -> tuple[Rows, bytes]: ...
     def counters(self) -> dict[str, int]: ...
     def anomalies(self) -> dict[str, int]: ...

@@ -9,7 +9,15 @@ from collections.abc import Callable, Iterable
 from time import monotonic, sleep
 from typing import Protocol
 
-from sensor._native.faces import WINDOW_ENDED, Engine, Rows, Source, Window
+from sensor._native.faces import (
+    SECOND_ENDED,
+    WINDOW_ENDED,
+    Engine,
+    Features,
+    Rows,
+    Source,
+    Window,
+)
 
 NAP_S = 0.1  # how long Ctrl-C may wait for a sleeping replay
 
@@ -21,12 +29,24 @@ class Consumer(Protocol):
     def flows(self, rows: Rows, names: bytes) -> None: ...
 
 
-class Meter:
-    """Feeds sources one after another into one engine; `finish()` ends every connection."""
+class Watcher(Protocol):
+    """Whoever looks at every second: detection."""
 
-    def __init__(self, engine: Engine, consumers: Iterable[Consumer]) -> None:
+    def features(self, features: Features) -> None: ...
+
+
+class Meter:
+    """Feeds sources one after another into one engine; `finish()` ends every connection.
+
+    `watcher` needs an engine made with features=True.
+    """
+
+    def __init__(
+        self, engine: Engine, consumers: Iterable[Consumer], watcher: Watcher | None = None
+    ) -> None:
         self.engine = engine
         self.consumers = tuple(consumers)
+        self.watcher = watcher
         self.busy_s = 0.0  # monotonic: reading and engine
 
     def read(self, source: Source) -> int:
@@ -42,7 +62,10 @@ class Meter:
         start = monotonic()
         while reason := self.engine.feed(source):
             self.busy_s += monotonic() - start
-            self._take(window=bool(reason & WINDOW_ENDED))
+            if reason & SECOND_ENDED:
+                self._watch()
+            else:
+                self._take(window=bool(reason & WINDOW_ENDED))
             start = monotonic()
         self.busy_s += monotonic() - start
 
@@ -53,7 +76,14 @@ class Meter:
         self.busy_s += monotonic() - start
         while self._take(window=False):
             pass
+        if self.watcher is not None:
+            self._watch()
         self._take(window=True)
+
+    def _watch(self) -> None:
+        features = self.engine.take_features()
+        if features is not None and self.watcher is not None:
+            self.watcher.features(features)
 
     def _take(self, *, window: bool) -> int:
         rows, names = self.engine.take_flows()

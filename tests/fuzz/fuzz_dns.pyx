@@ -9,10 +9,11 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport abort, calloc, free, malloc
 from libc.string cimport memcpy
 from sensor._native.app_dns cimport (
-    DnsTable, DnsTcp, dns_datagram, dns_flush, dns_sweep, dns_tcp_data, dns_tcp_gap, dns_tcp_probe)
+    DnsTcp, dns_datagram, dns_tcp_data, dns_tcp_gap, dns_tcp_probe)
 from sensor._native.counters cimport (
     C_APP_LOST_SYNC, C_DNS_QUERIES, C_DNS_RESPONSES, C_DNS_UNANSWERED)
 from sensor._native.dns_cache cimport DNS_CACHE_NAME, DNS_CACHE_SETS, DnsCache
+from sensor._native.dns_table cimport DnsTable, dns_flush, dns_sweep
 from sensor._native.histogram cimport HIST2_LEN, Hist
 from sensor._native.sink cimport AppSink, L_COUNT, L_DNS_RESPONSE
 

@@ -49,7 +49,7 @@ def answer(query: dns.message.Message, *records: str, rcode: int = 0) -> bytes:
 
 
 def test_sizes_are_those_of_the_memory_plan() -> None:
-    assert SIZES == {"DnsSlot": 16, "DnsCacheLine": 128, "EchoSlot": 16, "Rtp": 128}
+    assert SIZES == {"DnsCacheLine": 128, "Rtp": 128, "WaitSlot": 16}
 
 
 def test_one_question_and_its_answer_by_hand() -> None:

@@ -1,7 +1,6 @@
 """HTTP/1 against h11 as the sender, and against hand-worked streams."""
 
 import random
-import timeit
 
 import h11
 import pytest
@@ -293,24 +292,3 @@ def test_connect() -> None:
 )  # fmt: skip
 def test_probe(octets: bytes, verdict: int) -> None:
     assert doors_web.probe("http1", octets) == verdict
-
-
-@pytest.mark.bench
-def test_speed(capsys: pytest.CaptureFixture[str]) -> None:
-    head = b"GET /index.html HTTP/1.1\r\nHost: www.example.org\r\n" + b"".join(
-        b"X-Header-%d: some value of a usual length\r\n" % i for i in range(10)
-    ) + b"\r\n"  # fmt: skip
-    rounds = 20_000
-
-    def nanoseconds(octets: bytes, first: bytes = b"") -> float:
-        runs = timeit.repeat(
-            lambda: doors_web.time_segment(octets, rounds, HTTP, first), number=1, repeat=20
-        )
-        return min(runs) / rounds * 1e9
-
-    long = b"POST / HTTP/1.1\r\nContent-Length: 99999999999999\r\n\r\n"
-    with capsys.disabled():
-        print(
-            f"\nrequest of {len(head)} octets {nanoseconds(head):.0f} ns, "
-            f"body segment {nanoseconds(b'x' * 1448, long):.1f} ns"
-        )

@@ -121,9 +121,15 @@ def test_random_datagrams_are_not_quic() -> None:
 
 
 def test_every_truncation_is_safe() -> None:
-    whole = long(INITIAL, X, C) + long(HANDSHAKE, X, C) + long(ZERO_RTT, X, C)
-    for n in range(len(whole)):
-        QuicDoor().datagram(CLIENT, whole[:n])
+    """It is QUIC once the header is whole, up to Length; read for a name once the packet is."""
+    first = long(INITIAL, X, C)
+    header = 1 + 4 + (1 + len(X)) + (1 + len(C)) + 1 + 2  # flags, version, ids, token, Length
+    whole = first + long(HANDSHAKE, X, C) + long(ZERO_RTT, X, C)
+    for n in range(len(whole) + 1):
+        door = QuicDoor()
+        assert door.datagram(CLIENT, whole[:n]) == (YES if n >= header else NO)
+        assert door.counters == ({"QUIC_CONNECTIONS": 1} if n >= header else {})
+        assert door.take() == ([(0, whole[:n])] if n >= len(first) else [], 0)
 
 
 def test_the_queue_keeps_the_first_initials_of_each_flow() -> None:

@@ -11,9 +11,17 @@ from sensor._native.app cimport (
 from sensor._native.clock cimport NONE_NS, NS_PER_SECOND, NS_PER_TICK
 from sensor._native.core cimport INITIALS_A_SECOND, NO_APP, Core, is_local
 from sensor._native.counters cimport (
-    C_ACKS, C_BYTES_RECEIVED, C_BYTES_SENT, C_CONNECTIONS_ACTIVE, C_CONNECTIONS_NEW, C_DATA_SEGMENTS,
-    C_HANDSHAKES, C_PACKETS_RECEIVED, C_PACKETS_SENT, C_RETRANSMISSIONS, Counter)
+    C_ACKS, C_AUTH_FAILURES, C_BYTES_RECEIVED, C_BYTES_SENT, C_CONNECTIONS_ACTIVE,
+    C_CONNECTIONS_NEW, C_DATA_SEGMENTS, C_DHCP_DISCOVERS, C_DNS_ANY, C_DNS_NXDOMAIN, C_DNS_QUERIES,
+    C_DNS_SERVFAIL, C_HANDSHAKES, C_HTTP2_REQUESTS, C_HTTPS_TURNS, C_HTTP_401,
+    C_HTTP_4XX, C_HTTP_5XX, C_HTTP_POSTS, C_HTTP_REQUESTS, C_PACKETS_RECEIVED, C_PACKETS_SENT,
+    C_RETRANSMISSIONS, C_TLS_CLIENT_HELLOS, C_TLS_DOWNGRADES, C_TLS_ERRORS, C_TLS_OLD, Counter)
+from sensor._native.detect cimport detect_said
 from sensor._native.dns_cache cimport dns_cache_get
+from sensor._native.features cimport (
+    F_AUTH_FAILURES, F_COUNT, F_DHCP_DISCOVERS, F_DNS_ANY, F_DNS_NXDOMAIN, F_DNS_QUERIES,
+    F_DNS_SERVFAIL, F_HTTP_401, F_HTTP_4XX, F_HTTP_5XX, F_HTTP_POSTS, F_HTTP_REQUESTS,
+    F_TLS_DOWNGRADES, F_TLS_FAILED, F_TLS_HELLOS, F_TLS_OLD, F_TLS_TURNS, Feature)
 from sensor._native.flow cimport (
     LEAF_DNS, LEAF_GRPC, LEAF_HTTP, LEAF_HTTPS, LEAF_ICMP, LEAF_OTHER, LEAF_OTHER_TCP,
     LEAF_OTHER_UDP, LEAF_QUIC, LEAF_WEBSOCKET, Flow)
@@ -281,14 +289,61 @@ cdef inline void sink_flush_totals(Core* c) noexcept nogil:
         s.touched &= s.touched - 1
 
 
+cdef inline Feature feature_of(int counter) noexcept nogil:
+    # What detection wants to hear of the recognisers; F_COUNT: nothing.
+    if counter == C_HTTP_REQUESTS or counter == C_HTTP2_REQUESTS:
+        return F_HTTP_REQUESTS
+    if counter == C_HTTP_POSTS:
+        return F_HTTP_POSTS
+    if counter == C_HTTP_4XX:
+        return F_HTTP_4XX
+    if counter == C_HTTP_5XX:
+        return F_HTTP_5XX
+    if counter == C_HTTP_401:
+        return F_HTTP_401
+    if counter == C_TLS_CLIENT_HELLOS:
+        return F_TLS_HELLOS
+    if counter == C_TLS_ERRORS:
+        return F_TLS_FAILED
+    if counter == C_HTTPS_TURNS:
+        return F_TLS_TURNS
+    if counter == C_TLS_DOWNGRADES:
+        return F_TLS_DOWNGRADES
+    if counter == C_TLS_OLD:
+        return F_TLS_OLD
+    if counter == C_DNS_QUERIES:
+        return F_DNS_QUERIES
+    if counter == C_DNS_NXDOMAIN:
+        return F_DNS_NXDOMAIN
+    if counter == C_DNS_SERVFAIL:
+        return F_DNS_SERVFAIL
+    if counter == C_DNS_ANY:
+        return F_DNS_ANY
+    if counter == C_AUTH_FAILURES:
+        return F_AUTH_FAILURES
+    if counter == C_DHCP_DISCOVERS:
+        return F_DHCP_DISCOVERS
+    return F_COUNT
+
+
+cdef inline bint is_unit(Feature what) noexcept nogil:
+    # One act of the client each.
+    return (what == F_HTTP_REQUESTS or what == F_TLS_HELLOS or what == F_TLS_TURNS
+            or what == F_DNS_QUERIES or what == F_AUTH_FAILURES)
+
+
 cdef inline void sink_flush(Core* c, Flow* f) noexcept nogil:
     # What a recogniser said during one call goes to the totals and the flow's endpoint.
     cdef AppSink* s = &c.sink
     cdef uint64_t touched = s.touched
     cdef int i
+    cdef Feature what
     s.touched = 0
     while touched:
         i = __builtin_ctzll(touched)
         count_at(c, f, <Counter> i, s.n[i])
+        what = feature_of(i)
+        if what != F_COUNT:
+            detect_said(c.detect, f.key, f.orig_dir, f.role, f.proto, what, s.n[i], is_unit(what))
         s.n[i] = 0
         touched &= touched - 1

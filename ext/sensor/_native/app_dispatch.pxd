@@ -18,7 +18,9 @@ from sensor._native.app_state cimport App, AppParser
 from sensor._native.app_tls cimport tls_data, tls_gap, tls_probe
 from sensor._native.app_websocket cimport ws_data, ws_gap
 from sensor._native.core cimport NO_APP, Core
-from sensor._native.counters cimport C_DNS_QUERIES
+from sensor._native.counters cimport (
+    C_DHCP_DISCOVERS, C_DNS_QUERIES, C_HTTPS_TURNS, C_QUIC_INITIALS_DROPPED)
+from sensor._native.detect cimport detect_target
 from sensor._native.flow cimport Flow
 from sensor._native.lifecycle cimport app_acquire, app_release
 from sensor._native.packet cimport Packet, key_hash
@@ -98,6 +100,11 @@ cdef inline void name_take(Core* c, Flow* f, App* a) noexcept nogil:
 cdef inline void settle_and_flush(Core* c, Flow* f, bint decided) noexcept nogil:
     if c.sink.name_source and f.app != NO_APP:
         name_take(c, f, &c.apps[f.app])
+    if c.sink.asked:
+        c.sink.asked = False
+        detect_target(c.detect, f.key, f.orig_dir, f.role, c.sink.uri, c.sink.path)
+    if c.sink.n[<int> C_HTTPS_TURNS] and f.app != NO_APP:
+        c.apps[f.app].answered = 1
     if f.endpoint >> 16 != c.epoch and (decided or f.endpoint or c.sink.touched):
         settle_endpoint(c, f)
     if c.sink.touched:

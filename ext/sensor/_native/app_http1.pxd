@@ -19,16 +19,18 @@ from sensor._native.app cimport (
     APP_HTTP2, APP_MAYBE, APP_NO, APP_TLS, APP_WEBSOCKET, APP_YES, AppVerdict,
 )
 from sensor._native.counters cimport (
-    C_APP_LOST_SYNC, C_HTTP_4XX, C_HTTP_5XX, C_HTTP_PARSE_ERRORS, C_HTTP_REQUESTS,
+    C_APP_LOST_SYNC, C_HTTP_401, C_HTTP_4XX, C_HTTP_5XX, C_HTTP_PARSE_ERRORS,
+    C_HTTP_POSTS, C_HTTP_REQUESTS,
     C_HTTP_RESPONSES, C_WS_CONNECTIONS,
 )
 from sensor._native.http1_syntax cimport (
     H1_CONNECT, H1_FIELD_CODING, H1_FIELD_HOST, H1_FIELD_LENGTH, H1_FIELD_OTHER, H1_HEAD, H1_NONE,
-    H1_PART, http1_chunk_size, http1_decimal, http1_field_name, http1_host_len, http1_is,
+    H1_PART, H1_POST, http1_chunk_size, http1_decimal, http1_field_name, http1_host_len, http1_is,
     http1_start_line, sensor_h1_method,
 )
 from sensor._native.sink cimport (
     AppSink, L_HTTP_RESPONSE, NAME_HOST, sink_count, sink_latency, sink_name, sink_status,
+    sink_target,
 )
 
 cdef enum:
@@ -201,6 +203,8 @@ cdef inline uint32_t http1_count(Http1* s, AppSink* sink, Http1Side* side,
     sink_status(sink, side.code)
     if 400 <= side.code <= 499:
         sink_count(sink, C_HTTP_4XX, 1)
+        if side.code == 401:
+            sink_count(sink, C_HTTP_401, 1)
     elif 500 <= side.code <= 599:
         sink_count(sink, C_HTTP_5XX, 1)
     if s.client == 0:
@@ -281,7 +285,7 @@ cdef inline void http1_field(Http1Side* side, AppSink* sink, const uint8_t* p, u
         side.flags |= H1_TO_H2C
 
 
-cdef inline bint http1_start(Http1Side* side, const uint8_t* p, uint32_t n,
+cdef inline bint http1_start(Http1Side* side, AppSink* sink, const uint8_t* p, uint32_t n,
                              bint whole) noexcept nogil:
     cdef uint32_t at = 0
     cdef int what = http1_start_line(p, n, whole, &at)
@@ -300,6 +304,9 @@ cdef inline bint http1_start(Http1Side* side, const uint8_t* p, uint32_t n,
             side.kind = H1_KIND_HEAD
         elif what == H1_CONNECT:
             side.kind = H1_KIND_CONNECT
+        elif what == H1_POST:
+            sink_count(sink, C_HTTP_POSTS, 1)
+        sink_target(sink, p + at, n - at)
         if p[at] != 47 and p[at] != 42:                    # neither "/path" nor "*"
             side.flags = H1_PROXIED
     return True
@@ -317,7 +324,7 @@ cdef inline void http1_line(Http1* s, AppSink* sink, Http1Side* side, bint from_
         else:
             http1_field(side, sink, p, n, whole)
     elif side.state == H1_START:
-        if n and not http1_start(side, p, n, True):        # blank lines in front are allowed
+        if n and not http1_start(side, sink, p, n, True):        # blank lines in front are allowed
             http1_fail(s, sink, side)
     elif side.state == H1_CHUNK_SIZE:
         if not http1_chunk_size(p, n, &size):
@@ -434,7 +441,7 @@ cdef inline void http1_gap(Http1* s, AppSink* sink, bint from_orig, uint64_t n) 
         return
     sink_count(sink, C_APP_LOST_SYNC, 1)
     if side.state == H1_START and side.kept:
-        http1_start(side, side.line, side.kept, False)
+        http1_start(side, sink, side.line, side.kept, False)
     if side.state == H1_FIELDS:
         http1_count(s, sink, side, from_orig)
         http1_message_end(s, sink, side, from_orig)        # the best guess of a request's end

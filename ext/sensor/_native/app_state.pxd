@@ -2,7 +2,7 @@
 #
 # Invariants: `u` holds the struct of Flow.app_proto and is all zero when a recogniser starts;
 # name[0..name_len) is what `name_source` said (SNI wins over Host, the first Host stays).
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from sensor._native.app_dns cimport DnsTcp
 from sensor._native.app_http1 cimport Http1
 from sensor._native.app_http2 cimport Http2
@@ -24,6 +24,10 @@ cdef union AppParser:
 cdef struct App:
     AppParser u
     uint32_t next_free
+    uint64_t slow_ns               # slow.pxd: since when it is in `slow_phase`, and from which octet
+    uint64_t slow_octets
+    uint8_t slow_phase
+    uint8_t answered               # TLS: the server has sent data after the client's
     uint8_t segments               # payload segments given to the parser, up to 255
     uint8_t name_source
     uint8_t name_len

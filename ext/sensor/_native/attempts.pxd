@@ -1,20 +1,23 @@
 # Connection attempts through the half-open table: SYN, SYN-ACK, RST; promotion; expiry.
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from sensor._native.account cimport count_sent, is_sent, role_of
-from sensor._native.clock cimport NONE_NS, NS_PER_SECOND
-from sensor._native.core cimport Core
+from sensor._native.clock cimport NONE_NS, NS_PER_MS, NS_PER_SECOND
+from sensor._native.core cimport Core, likely_server
 from sensor._native.counters cimport (
     C_BYTES_RECEIVED, C_BYTES_SENT, C_CONNECTIONS_CLOSED, C_CONNECTIONS_FAILED, C_CONNECTIONS_NEW,
     C_PACKETS_RECEIVED, C_PACKETS_SENT, C_RESETS, C_RETRANSMISSIONS, C_TIMEOUTS, Counter)
+from sensor._native.detect cimport detect_attempt, detect_attempt_over, detect_syn
 from sensor._native.dns_cache cimport dns_cache_get
+from sensor._native.features cimport (
+    F_SYN_COMPLETE, F_SYN_EVICTED, F_SYN_FAILED, F_SYN_SILENT, Feature)
 from sensor._native.flow cimport (
     END_DETECTED, END_FORCED, END_IDLE, END_RESOURCES, FLOW_FRAGMENTS, FLOW_TUNNELLED, LEAF_OTHER_TCP,
     REJ, RSTO, RSTOS0, RSTR, S0, S1, OTH, TE_ESTABLISHED, TE_INACTIVE, TE_SYN_SENT, ConnState,
     EndReason, Flow)
 from sensor._native.half_open cimport (
     ATTEMPT_TIMEOUT_S, HO_JUDGED, HO_RST_ORIG, HO_RST_RESP, HO_SYNACK, HO_TIMESTAMPS,
-    HALF_OPEN_AGE_S, HO_UNREACHABLE, HO_USED, HalfOpen, HalfOpenTable, half_open_at, half_open_expired)
+    HALF_OPEN_AGE_S, HO_UNREACHABLE, HO_USED, SILENT_AFTER_MS, HalfOpen, HalfOpenTable, half_open_at, half_open_expired)
 from sensor._native.histogram cimport hist_record
 from sensor._native.lifecycle cimport flow_new, row_name, row_new
 from sensor._native.packet cimport (
@@ -63,6 +66,13 @@ cdef inline void attempt_count(Core* c, uint32_t slot, Counter counter, uint64_t
     c.now.endpoints[slot].n[<int> counter] += by
 
 
+cdef inline void attempt_tell(Core* c, const HalfOpen* e, Feature what) noexcept nogil:
+    # For detection: what became of it so far.
+    cdef uint16_t port = <uint16_t> (e.key[4] >> (48 if e.orig_dir else 32))
+    detect_attempt(c.detect, e.key, e.orig_dir, e.role, what,
+                   port < 1024 or likely_server(c, False, port))
+
+
 cdef inline ConnState attempt_state(const HalfOpen* e) noexcept nogil:
     if e.flags & HO_RST_RESP:
         return RSTR if e.flags & HO_SYNACK else REJ
@@ -106,6 +116,7 @@ cdef inline void attempt_end(Core* c, HalfOpen* e, EndReason reason, bint with_r
     c.now.leaf_bytes[<int> LEAF_OTHER_TCP] += e.orig_wire + e.resp_wire
     c.states[<int> state] += 1
     index_remove(&c.half_open.index, e.hash, <uint32_t> (e - c.half_open.ring))
+    detect_attempt_over(c.detect, e.key, e.orig_dir, e.role)
     e.flags = 0
     if not with_row:
         c.rows.lost += 1 if c.rows.keep else 0
@@ -169,6 +180,7 @@ cdef inline void attempt_judge(Core* c, HalfOpen* e) noexcept nogil:
         attempt_count(c, slot, C_CONNECTIONS_FAILED, 1)
         if not e.flags & (HO_RST_ORIG | HO_UNREACHABLE):
             attempt_count(c, slot, C_TIMEOUTS, 1)
+            attempt_tell(c, e, F_SYN_FAILED)
 
 
 cdef inline bint half_open_age_due(const HalfOpen* e, uint64_t now) noexcept nogil:
@@ -187,10 +199,27 @@ cdef inline void attempt_requeue(HalfOpenTable* t, HalfOpen* e, uint64_t now) no
     t.head += 1
 
 
+cdef inline void attempts_catch_up(HalfOpenTable* t) noexcept nogil:
+    # The cursors are never behind the tail.
+    if <int32_t> (t.judged - t.tail) < 0:
+        t.judged = t.tail
+    if <int32_t> (t.silenced - t.tail) < 0:
+        t.silenced = t.tail
+
+
 cdef inline void attempts_advance(Core* c) noexcept nogil:
-    # Called once per 100-ms tick: the two cursors move over what has come of age.
+    # Called once per 100-ms tick: the cursors move over what has come of age.
     cdef HalfOpenTable* t = &c.half_open
     cdef HalfOpen* e
+    while t.silenced != t.head:
+        e = half_open_at(t, t.silenced)
+        if e.flags & HO_USED:
+            if (c.clock_ns < e.t_syn_ns
+                    or c.clock_ns - e.t_syn_ns < SILENT_AFTER_MS * <uint64_t> NS_PER_MS):
+                break
+            if e.syns == 1 and not e.flags & (HO_RST_ORIG | HO_RST_RESP | HO_UNREACHABLE):
+                attempt_tell(c, e, F_SYN_SILENT)
+        t.silenced += 1
     while t.judged != t.head:
         e = half_open_at(t, t.judged)
         if e.flags & HO_USED:
@@ -211,8 +240,16 @@ cdef inline void attempts_advance(Core* c) noexcept nogil:
             else:
                 break
         t.tail += 1
-        if <int> (t.judged - t.tail) < 0:
-            t.judged = t.tail
+        attempts_catch_up(t)
+
+
+cdef inline void attempt_evict(Core* c, HalfOpen* e, uint32_t at) noexcept nogil:
+    # Room for another; one that the 1.25-s cursor has not reached is never judged by it.
+    if (e.syns == 1 and not e.flags & (HO_RST_ORIG | HO_RST_RESP | HO_UNREACHABLE)
+            and ((at - c.half_open.silenced) & (c.half_open.capacity - 1))
+            < c.half_open.head - c.half_open.silenced):
+        attempt_tell(c, e, F_SYN_EVICTED)
+    attempt_end(c, e, END_RESOURCES, False)
 
 
 cdef inline void attempts_drop_oldest(Core* c) noexcept nogil:
@@ -220,10 +257,9 @@ cdef inline void attempts_drop_oldest(Core* c) noexcept nogil:
     cdef HalfOpen* e = half_open_at(t, t.tail)
     if e.flags & HO_USED:
         t.evicted += 1
-        attempt_end(c, e, END_RESOURCES, False)
+        attempt_evict(c, e, t.tail)
     t.tail += 1
-    if <int> (t.judged - t.tail) < 0:
-        t.judged = t.tail
+    attempts_catch_up(t)
 
 
 cdef inline void attempts_drop_in_bucket(Core* c, uint32_t hash) noexcept nogil:
@@ -242,7 +278,7 @@ cdef inline void attempts_drop_in_bucket(Core* c, uint32_t hash) noexcept nogil:
             oldest = age
             at = b.entry[i]
     t.evicted += 1
-    attempt_end(c, &t.ring[at], END_RESOURCES, False)
+    attempt_evict(c, &t.ring[at], at)
 
 
 cdef inline HalfOpen* attempt_new(Core* c, const Packet* p) noexcept nogil:
@@ -287,6 +323,8 @@ cdef inline HalfOpen* attempt_new(Core* c, const Packet* p) noexcept nogil:
                       | (FLOW_FRAGMENTS if p.flags & PKT_FRAGMENT else 0))
     e.synack_echoes_last = 0
     t.head += 1
+    detect_syn(c.detect, e.key, e.orig_dir, e.role,
+               p.mss == 0 and p.wscale == 255 and not p.flags & PKT_TIMESTAMP)
     # A flood evicts in ring order: have the lines ready when their turn comes.
     sensor_prefetch(half_open_at(t, t.tail + 24))
     sensor_prefetch(<char*> half_open_at(t, t.tail + 24) + 64)
@@ -302,6 +340,13 @@ cdef inline uint32_t attempt_promote(Core* c, HalfOpen* e) noexcept nogil:
     if i == NIL:
         attempt_end(c, e, END_RESOURCES, True)
         return NIL
+    if c.detect != NULL:
+        attempt_tell(c, e, F_SYN_COMPLETE)
+        detect_attempt_over(c.detect, e.key, e.orig_dir, e.role)
+        if e.flags & HO_SYNACK:
+            c.detect.two_way += 1
+        else:
+            c.detect.one_way += 1
     index_remove(&c.half_open.index, e.hash, <uint32_t> (e - c.half_open.ring))
     f = &c.flows[i]
     f.last_ns = e.t_synack_ns if e.t_synack_ns > e.t_last_syn_ns else e.t_last_syn_ns
@@ -355,6 +400,8 @@ cdef inline void attempts_flush(Core* c) noexcept nogil:
         if e.flags & HO_USED:
             if c.rows.keep and c.rows.n_rows >= 65536 - 1:
                 return                     # the caller takes the rows and calls again
+            if not e.flags & (HO_JUDGED | HO_SYNACK | HO_RST_ORIG | HO_RST_RESP | HO_UNREACHABLE):
+                attempt_tell(c, e, F_SYN_FAILED)
             attempt_end(c, e, END_FORCED, True)
         t.tail += 1
-    t.judged = t.tail
+    t.judged = t.silenced = t.tail

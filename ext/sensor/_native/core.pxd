@@ -11,6 +11,7 @@ from sensor._native.dns_cache cimport DnsCache
 from sensor._native.app_echo cimport EchoTable
 from sensor._native.app_quic cimport QuicInitialQueue
 from sensor._native.decode_state cimport Decoder
+from sensor._native.detect cimport Detect
 from sensor._native.flow cimport STATES, Flow
 from sensor._native.half_open cimport HalfOpenTable
 from sensor._native.packet cimport DecodeResult, Packet
@@ -32,6 +33,7 @@ cdef enum Stop:                    # why feed() returned before the batch was us
     STOP_WINDOW = 1
     STOP_ROWS = 2
     STOP_NAMES = 4                 # a QUIC Initial waits to be read for its server name
+    STOP_SECOND = 8                # a second of packet time is over: its features can be taken
 
 cdef enum Timeout:                 # seconds
     TIMEOUT_TCP = 600
@@ -60,6 +62,7 @@ cdef struct Core:
     uint64_t second_end_ns
     uint64_t tick_end_ns
     Window* now                    # the window being filled
+    Detect* detect                 # NULL: nobody asks for features
     Flow* flows
     TagIndex index
     HalfOpenTable half_open

@@ -8,6 +8,7 @@ from sensor._native.app_quic cimport QuicInitialQueue
 from sensor._native.app_state cimport App
 from sensor._native.core cimport Core
 from sensor._native.decode_state cimport Decoder, decoder_init
+from sensor._native.detect_memory cimport detect_free, detect_new
 from sensor._native.dns_cache cimport DnsCache
 from sensor._native.flow cimport Flow
 from sensor._native.half_open cimport HalfOpen
@@ -43,6 +44,7 @@ cdef inline void core_free(Core* c) noexcept nogil:
     arena_free(c.echoes, sizeof(EchoTable))
     arena_free(c.initials, sizeof(QuicInitialQueue))
     arena_free(c.decoder, sizeof(Decoder))
+    detect_free(c.detect)
     arena_free(c.rows.rows, ROWS_MAX * sizeof(FlowRow))
     arena_free(c.rows.text, TEXT_MAX)
     for i in range(2):
@@ -52,7 +54,7 @@ cdef inline void core_free(Core* c) noexcept nogil:
 
 cdef inline Core* core_new(uint32_t flows, uint32_t half_open, const uint8_t* secret,
                            uint64_t window_ns,
-                           bint keep_rows) noexcept nogil:
+                           bint keep_rows, bint features) noexcept nogil:
     # NULL without memory. `secret`: 40 octets.
     cdef Core* c = <Core*> arena_new(sizeof(Core))
     cdef int i
@@ -81,12 +83,14 @@ cdef inline Core* core_new(uint32_t flows, uint32_t half_open, const uint8_t* se
     c.decoder = <Decoder*> arena_new(sizeof(Decoder))
     c.rows.rows = <FlowRow*> arena_new(ROWS_MAX * sizeof(FlowRow))
     c.rows.text = <uint8_t*> arena_new(TEXT_MAX)
+    c.detect = detect_new(c.secret) if features else NULL
     for i in range(2):
         c.windows[i] = <Window*> arena_new(sizeof(Window))
     if (c.flows == NULL or c.index.buckets == NULL or c.half_open.ring == NULL
             or c.half_open.index.buckets == NULL or c.apps == NULL or c.wheel == NULL or c.dns == NULL
             or c.names == NULL or c.echoes == NULL or c.initials == NULL or c.decoder == NULL
-            or c.rows.rows == NULL or c.rows.text == NULL or c.windows[0] == NULL or c.windows[1] == NULL):
+            or c.rows.rows == NULL or c.rows.text == NULL or c.windows[0] == NULL
+            or c.windows[1] == NULL or (features and c.detect == NULL)):
         core_free(c)
         return NULL
     decoder_init(c.decoder, c.secret)

@@ -52,4 +52,12 @@ cpdef enum Counter:
     C_TLS_PARSE_ERRORS
     C_DNS_PARSE_ERRORS
     C_APP_LOST_SYNC              # a recogniser lost its place and waits for a message start
+    C_HTTP_POSTS
+    C_HTTP_401
+    C_TLS_DOWNGRADES             # the server's random says so though more was offered (RFC 8446 4.1.3)
+    C_TLS_OLD                    # a version below TLS 1.2 was chosen
+    C_DNS_ANY                    # queries whose answers are large: ANY, TXT, RRSIG, DNSKEY
+    C_AUTH_FAILURES              # log-ins refused in clear
+    C_DHCP_DISCOVERS
+    C_QUIC_INITIALS_DROPPED      # not read for their names: the queue was full, or the second's share
     C_COUNT                      # number of counters

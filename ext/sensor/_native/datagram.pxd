@@ -5,9 +5,14 @@ from sensor._native.account cimport (count_at, count_packet, count_stray, leaf_o
 from sensor._native.app cimport APP_ICMP
 from sensor._native.app_dispatch cimport app_datagram
 from sensor._native.app_echo cimport echo_message
-from sensor._native.attempts cimport attempt_count, attempt_endpoint
+from sensor._native.attempts cimport attempt_count, attempt_endpoint, attempt_tell
 from sensor._native.core cimport Core, likely_server
 from sensor._native.counters cimport C_CONNECTIONS_FAILED
+from sensor._native.detect cimport (
+    detect_fragment, detect_icmp, detect_udp, detect_unreachable)
+from sensor._native.features cimport (
+    F_ICMP_ECHO, F_ICMP_ERROR, F_ICMP_OTHER, F_ICMP_REPLY_STRAY, F_SYN_FAILED, F_SYN_REFUSED,
+    Feature)
 from sensor._native.flow cimport (
     FLOW_FRAGMENTS, FLOW_TRUNCATED, FLOW_TUNNELLED, FLOW_TURNED, Flow, Half)
 from sensor._native.half_open cimport HO_JUDGED, HO_SYNACK, HO_UNREACHABLE, HalfOpen, half_open_find
@@ -25,7 +30,50 @@ cdef inline void quoted_attempt(Core* c, const Packet* p) noexcept nogil:
     if e != NULL and p.quoted_dir == e.orig_dir and not e.flags & (HO_UNREACHABLE
                                                                    | HO_SYNACK | HO_JUDGED):
         e.flags |= HO_UNREACHABLE | HO_JUDGED
+        attempt_tell(c, e, F_SYN_REFUSED)
+        attempt_tell(c, e, F_SYN_FAILED)
         attempt_count(c, attempt_endpoint(c, e, e.role), C_CONNECTIONS_FAILED, 1)
+
+
+cdef inline void datagram_tell(Core* c, Flow* f, uint8_t side, const Packet* p) noexcept nogil:
+    # For detection; the packet is counted in its half already.
+    cdef uint32_t mine = f.half[side].packets
+    cdef uint32_t theirs = f.half[1 - side].packets
+    cdef uint16_t port = <uint16_t> (f.key[4] >> (48 if f.orig_dir else 32))
+    cdef uint16_t quoted
+    cdef Feature what = F_ICMP_OTHER
+    cdef bint odd = False
+    if p.flags & PKT_FRAGMENT:
+        detect_fragment(c.detect, p.key, p.dir, f.role, side == 0, p.wire_len,
+                        p.flags & PKT_LATER_FRAGMENT != 0)
+    if p.proto == 17:
+        if f.key[4] >> 32:                                 # fragments without ports are no datagrams
+            detect_udp(c.detect, p.key, p.dir, f.role, side == 0, mine, theirs, p.wire_len,
+                       port < 1024 or likely_server(c, True, port))
+        return
+    if p.flags & PKT_LATER_FRAGMENT or (p.proto != 1 and p.proto != 58):
+        return
+    if p.icmp_type == 8 or p.icmp_type == 128:
+        what = F_ICMP_ECHO
+    elif p.icmp_type == 0 or p.icmp_type == 129:
+        if theirs:
+            odd = f.half[1 - side].window != p.payload_len
+            if not odd:
+                return                                     # an answer like its question
+            what = F_ICMP_OTHER
+        else:
+            what = F_ICMP_REPLY_STRAY
+    elif p.flags & PKT_QUOTE:
+        what = F_ICMP_ERROR
+        if (p.icmp_type == 3 and p.icmp_code == 3 if p.proto == 1
+                else p.icmp_type == 1 and p.icmp_code == 4):
+            quoted = <uint16_t> (p.quoted_key[4] >> (48 if p.quoted_dir else 32))
+            detect_unreachable(c.detect, p.quoted_key, p.quoted_dir,
+                               quoted < 1024 or likely_server(c, True, quoted))
+    if what == F_ICMP_ECHO:
+        odd = mine > 1 and f.half[side].window != p.payload_len
+        f.half[side].window = p.payload_len                # an ICMP half has no other use for it
+    detect_icmp(c.detect, p.key, p.dir, f.role, side == 0, what, p.wire_len, odd)
 
 
 cdef inline void datagram_packet(Core* c, const Packet* p) noexcept nogil:
@@ -67,6 +115,8 @@ cdef inline void datagram_packet(Core* c, const Packet* p) noexcept nogil:
                     | (FLOW_TUNNELLED if p.flags & PKT_TUNNELLED else 0)
                     | (FLOW_FRAGMENTS if p.flags & PKT_FRAGMENT else 0))
     count_packet(c, f, side == 0, p.wire_len)
+    if c.detect != NULL:
+        datagram_tell(c, f, side, p)
     if p.flags & PKT_LATER_FRAGMENT:
         if f.endpoint == 0:
             settle_endpoint(c, f)

@@ -9,7 +9,9 @@ import time
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
-from sensor._native cimport app_banner, app_dns, app_echo, app_rtp, dns_cache
+from sensor._native cimport (
+    app_banner, app_dns, app_echo, app_rtp, dns_cache, dns_name, dns_table, waiting,
+)
 from sensor._native.counters cimport C_COUNT
 from sensor._native.counters import Counter
 from sensor._native.histogram cimport HIST2_LEN, Hist
@@ -35,7 +37,7 @@ cdef class Door:
 
     cdef AppSink sink
     cdef Hist hist[L_COUNT]
-    cdef app_dns.DnsTable* table
+    cdef dns_table.DnsTable* table
     cdef dns_cache.DnsCache* cache
     cdef app_echo.EchoTable* echo_table
     cdef app_dns.DnsTcp tcp
@@ -43,7 +45,7 @@ cdef class Door:
 
     def __cinit__(self, uint64_t secret=0x9e3779b97f4a7c15):
         cdef int i
-        self.table = <app_dns.DnsTable*> calloc(1, sizeof(app_dns.DnsTable))
+        self.table = <dns_table.DnsTable*> calloc(1, sizeof(dns_table.DnsTable))
         self.cache = <dns_cache.DnsCache*> calloc(1, sizeof(dns_cache.DnsCache))
         self.echo_table = <app_echo.EchoTable*> calloc(1, sizeof(app_echo.EchoTable))
         if not (self.table and self.cache and self.echo_table):
@@ -103,20 +105,20 @@ cdef class Door:
     def dns_name(self, bytes data, uint32_t at):
         """(wire-format name, offset behind it), or None."""
         cdef uint8_t* p = exact(data)
-        cdef uint8_t out[app_dns.DNS_NAME + 9]
+        cdef uint8_t out[dns_name.DNS_NAME_ROOM]
         cdef uint32_t n = 0
         cdef uint32_t end
         try:
-            end = app_dns.dns_name(p, len(data), at, out, &n)
+            end = dns_name.dns_name(p, len(data), at, out, &n)
             return (out[:n], end) if end else None
         finally:
             free(p)
 
     def dns_sweep(self, uint64_t now_ns):
-        app_dns.dns_sweep(self.table, now_ns, &self.sink)
+        dns_table.dns_sweep(self.table, now_ns, &self.sink)
 
     def dns_flush(self, uint64_t now_ns):
-        app_dns.dns_flush(self.table, now_ns, &self.sink)
+        dns_table.dns_flush(self.table, now_ns, &self.sink)
 
     def tcp_probe(self, bytes data):
         cdef uint8_t* p = exact(data)
@@ -212,8 +214,7 @@ def banner_udp(bytes data, uint16_t port, uint16_t other_port=40000):
 
 
 SIZES = {
-    "DnsSlot": sizeof(app_dns.DnsSlot),
     "DnsCacheLine": sizeof(dns_cache.DnsCacheLine),
-    "EchoSlot": sizeof(app_echo.EchoSlot),
     "Rtp": sizeof(app_rtp.Rtp),
+    "WaitSlot": sizeof(waiting.WaitSlot),
 }

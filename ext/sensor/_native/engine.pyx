@@ -13,6 +13,7 @@ from sensor._native.flow import ConnState
 from sensor._native.app_dispatch cimport flow_named
 from sensor._native.core cimport LOCAL_MAX, STOP_NAMES, Core
 from sensor._native.core_memory cimport core_free, core_new
+from sensor._native.detect cimport TABLES, Detect, detect_next
 from sensor._native.decode cimport decode
 from sensor._native.flow cimport TE_ESTABLISHED, flow_two_way
 from sensor._native.histogram cimport HIST2_LEN, HIST3_LEN
@@ -20,6 +21,7 @@ from sensor._native.packet cimport DECODE_OK, Packet
 from sensor._native.pump cimport core_finish, core_swap_window, pump
 from sensor._native.rows cimport FlowRow
 from sensor._native.sink cimport L_COUNT, NAME_MAX
+from sensor._native.slots cimport SlotRow, SlotTable, slot_row, slot_tells, slots_wake_gauges
 from sensor._native.source cimport PacketSource
 from sensor._native.window cimport EndpointRow, PeerRow, SecondRow, Window
 
@@ -38,7 +40,16 @@ SERVER_UDP = (
     5683, 6081, 11211, 27015, 51820,
 )
 
+# Ports whose answers are larger than their questions (CISA TA14-017A, and what came since). QUIC's
+# 443 is not among them: its answers are bounded (RFC 9000 8.1), its traffic is not.
+REFLECTING_UDP = (
+    7, 17, 19, 53, 69, 111, 123, 137, 161, 177, 389, 427, 520, 1434, 1900, 3283, 3478, 3702, 5093,
+    5353, 5683, 10001, 11211, 27015, 27960, 37810,
+)
+TABLE_NAMES = ("service", "host", "source", "reflection")
+
 INITIALS_KEPT = 4        # datagrams a ClientHello may be spread over
+HANDSHAKES_TO_JUDGE = 20   # before the share of one-way connections says something
 FLOWS_WAITING = 256      # QUIC clients whose ClientHello is not complete
 
 _STATE_NAMES = [s.name for s in ConnState if s.name != "STATES"]
@@ -48,6 +59,7 @@ for _dtype, _size, _name in (
     (dtypes.PEER, sizeof(PeerRow), "PEER"),
     (dtypes.SECOND, sizeof(SecondRow), "SECOND"),
     (dtypes.FLOW, sizeof(FlowRow), "FLOW"),
+    (dtypes.SLOT, sizeof(SlotRow), "SLOT"),
 ):
     if _dtype.itemsize != _size:
         raise ImportError(f"dtypes.{_name} is {_dtype.itemsize} octets, C has {_size}")
@@ -59,7 +71,8 @@ cdef object copy_out(const void* p, size_t n, object dtype):
     if n == 0:
         return np.empty(0, dtype)
     view = <const unsigned char[:n]> p
-    return np.frombuffer(view, dtype).copy()
+    # As octets: a structured copy goes field by field.
+    return np.frombuffer(view, np.uint8).copy().view(dtype)
 
 
 cdef class Engine:
@@ -69,6 +82,7 @@ cdef class Engine:
     window_ns: length of a window. flows, half_open: table sizes (rounded up to powers of two).
     secret: 40 octets that key every hash; drawn anew when not given.
     keep_rows: whether take_flows() will be called for connection rows.
+    features: whether take_features() will be called, each second, for detection.
     server_name: called with the datagrams of one QUIC client so far (list of bytes, oldest first,
     at most 4), gives the server name or None; without it QUIC has no names.
     """
@@ -80,7 +94,8 @@ cdef class Engine:
     cdef dict health_before
 
     def __cinit__(self, *, local=(), uint64_t window_ns=60_000_000_000, uint32_t flows=262144,
-                  uint32_t half_open=131072, bytes secret=None, bint keep_rows=True, server_name=None):
+                  uint32_t half_open=131072, bytes secret=None, bint keep_rows=True, bint features=False,
+                  server_name=None):
         if secret is None:
             secret = os.urandom(40)
         if len(secret) != 40:
@@ -89,7 +104,7 @@ cdef class Engine:
             raise ValueError("window_ns must be positive")
         if len(local) > LOCAL_MAX:
             raise ValueError(f"at most {LOCAL_MAX} local prefixes")
-        self.c = core_new(flows, half_open, secret, window_ns, keep_rows)
+        self.c = core_new(flows, half_open, secret, window_ns, keep_rows, features)
         if self.c == NULL:
             raise MemoryError("no memory for the flow tables")
         self.server_name = server_name
@@ -101,6 +116,9 @@ cdef class Engine:
             self.c.likely_server[0][port >> 3] |= 1 << (port & 7)
         for port in SERVER_UDP:
             self.c.likely_server[1][port >> 3] |= 1 << (port & 7)
+        if features:
+            for port in REFLECTING_UDP:
+                self.c.detect.reflects[port >> 3] |= 1 << (port & 7)
 
     def __dealloc__(self):
         core_free(self.c)
@@ -121,7 +139,8 @@ cdef class Engine:
         """Take records of the source's current batch.
 
         Returns 0 when the batch is used up; else a bit mask: 1 = a window ended (call
-        take_window()), 2 = the connection rows are nearly full (call take_flows()); then call again.
+        take_window()), 2 = the connection rows are nearly full (call take_flows()), 8 = a second ended
+        (call take_features()); then call again.
         """
         cdef int why
         while True:
@@ -211,6 +230,43 @@ cdef class Engine:
             core_swap_window(self.c)
         return out
 
+    def take_features(self):
+        """What detection looks at in the second that ended (see faces.Features), and begin the next.
+
+        None when there is nothing to take: no packet since the last time.
+        """
+        cdef Detect* d = self.c.detect
+        cdef SlotTable* t
+        cdef Window* w = self.c.now
+        cdef uint32_t i
+        cdef uint32_t n
+        cdef int k
+        if d == NULL or d.end_ns == 0:
+            return None
+        tables = {}
+        for k in range(TABLES):
+            t = &d.table[k]
+            slots_wake_gauges(t)
+            n = 0
+            with nogil:
+                for i in range(t.n_touched):
+                    if slot_tells(&t.slots[t.touched[i]]):
+                        slot_row(t, t.touched[i], &d.rows[n])
+                        n += 1
+            tables[TABLE_NAMES[k]] = copy_out(d.rows, n * sizeof(SlotRow), dtypes.SLOT)
+        sensor = np.zeros(1, dtypes.SENSOR)
+        if w.n_seconds:
+            for k in range(3):
+                sensor["packets"] += w.seconds[w.n_seconds - 1].packets[k]
+                sensor["bytes"] += w.seconds[w.n_seconds - 1].bytes[k]
+        both = d.two_way + d.one_way
+        sensor["one_way_share"] = d.one_way / both if both >= HANDSHAKES_TO_JUDGE else float("nan")
+        tables["sensor"] = sensor
+        out = {"start_ns": d.start_ns, "end_ns": min(d.end_ns, max(self.c.clock_ns, d.start_ns)),
+               "tables": tables}
+        detect_next(d)
+        return out
+
     cdef dict health_since(self):
         # What the tables gave up since the last window.
         now = {
@@ -265,7 +321,7 @@ cdef class Engine:
         """
         cdef Packet p
         cdef uint32_t i
-        cdef Core* c = core_new(64, 64, bytes(40), 1, False)
+        cdef Core* c = core_new(64, 64, bytes(40), 1, False, False)
         if c == NULL:
             raise MemoryError("no memory to look ahead")
         seen = {}

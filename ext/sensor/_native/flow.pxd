@@ -1,8 +1,7 @@
 # One connection: what both directions have in common, then one Half per direction.
 #
 # Invariants: half[0] is the originator's, half[1] the responder's; `orig_dir` says which side of
-# the
-# canonical key (0: A, 1: B) is the originator. Line 0 is all that a look-up touches.
+# the canonical key (0: A, 1: B) is the originator. Line 0 is all that a look-up touches.
 # Sequence state of a Half is meaningful once `seen` is set (its first segment was captured, or a
 # SYN-ACK/ACK told where it starts).
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t

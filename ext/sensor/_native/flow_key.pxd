@@ -12,8 +12,7 @@ cdef inline uint64_t mapped_ipv4(uint32_t address) noexcept nogil:
 cdef inline uint8_t key_set(uint64_t* key, uint64_t s0, uint64_t s1, uint64_t d0, uint64_t d1,
                             uint16_t sport, uint16_t dport, uint8_t proto) noexcept nogil:
     # Returns 0 when the sender (s, sport) is side A, the smaller one, else 1. Selects, no branch:
-    # the
-    # direction of the next packet is what a branch predictor cannot know.
+    # the direction of the next packet is what a branch predictor cannot know.
     cdef bint swap = (s0 > d0) | ((s0 == d0) & ((s1 > d1) | ((s1 == d1) & (sport > dport))))
     cdef uint64_t a_port = dport if swap else sport
     cdef uint64_t b_port = sport if swap else dport

@@ -16,6 +16,7 @@ cdef enum:
     # unanswered for this long counts as failed (Zeek tcp_attempt_delay)
     ATTEMPT_TIMEOUT_S = 5
     HALF_OPEN_AGE_S = 75
+    SILENT_AFTER_MS = 1250         # a real stack sends its SYN again after 1 s (RFC 6298)
 
 cdef enum HalfOpenFlag:
     HO_USED = 1
@@ -64,6 +65,7 @@ cdef struct HalfOpenTable:
     uint32_t head                  # next free, free-running
     uint32_t tail                  # oldest, free-running
     uint32_t judged                # next for the 5-s cursor
+    uint32_t silenced              # next for the 1.25-s cursor
     uint64_t evicted               # ended early to make room
 
 

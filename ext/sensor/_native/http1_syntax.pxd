@@ -18,7 +18,7 @@ cdef extern from *:
         {10, "SUBSCRIBE "}, {12, "UNSUBSCRIBE "}, {7, "NOTIFY "}, {12, "RPC_IN_DATA "},
         {13, "RPC_OUT_DATA "},
     };
-    enum { H1_HEAD = 2, H1_CONNECT = 3, H1_PART = -1, H1_NONE = -2 };
+    enum { H1_POST = 1, H1_HEAD = 2, H1_CONNECT = 3, H1_PART = -1, H1_NONE = -2 };
     /* Index of the method that p[0..n) begins with (*len: with its space), H1_PART, or H1_NONE. */
     static inline int sensor_h1_method(const uint8_t *p, uint32_t n, uint32_t *len) {
         int found = H1_NONE;
@@ -32,7 +32,7 @@ cdef extern from *:
         return found;
     }
     """
-    const int H1_HEAD, H1_CONNECT, H1_PART, H1_NONE
+    const int H1_POST, H1_HEAD, H1_CONNECT, H1_PART, H1_NONE
     int sensor_h1_method(const uint8_t* p, uint32_t n, uint32_t* len) noexcept nogil
 
 cdef enum:                       # the fields that framing, naming and upgrades need

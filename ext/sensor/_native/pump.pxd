@@ -8,14 +8,16 @@ from sensor._native.app_dns cimport dns_flush, dns_sweep
 from sensor._native.attempts cimport attempts_advance, attempts_flush
 from sensor._native.clock cimport NS_PER_SECOND, NS_PER_TICK
 from sensor._native.core cimport (
-    GROUP, REWIND_AFTER, STOP_NAMES, STOP_ROWS, STOP_WINDOW, Core)
+    GROUP, REWIND_AFTER, STOP_NAMES, STOP_ROWS, STOP_SECOND, STOP_WINDOW, Core)
 from sensor._native.datagram cimport datagram_packet
 from sensor._native.decode cimport decode
+from sensor._native.detect cimport detect_begin, detect_tick
 from sensor._native.flow cimport END_FORCED, END_IDLE, LEAF_OTHER, Flow
 from sensor._native.half_open cimport HalfOpen, half_open_at
 from sensor._native.lifecycle cimport flow_end, idle_limit_ns
 from sensor._native.packet cimport DECODE_OK, DecodeResult, Packet
 from sensor._native.rows cimport ROWS_MAX, ROWS_RESERVE
+from sensor._native.slow cimport slow_sweep
 from sensor._native.source cimport RawPacket
 from sensor._native.span cimport sensor_prefetch
 from sensor._native.tag_index cimport (
@@ -84,6 +86,11 @@ cdef inline int advance(Core* c, uint64_t ts) noexcept nogil:
     attempts_advance(c)
     dns_sweep(c.dns, c.clock_ns, &c.sink)
     sink_flush_totals(c)
+    if c.detect != NULL:
+        detect_tick(c.detect)
+        slow_sweep(c)
+        if c.detect.end_ns and ts >= c.detect.end_ns:
+            return STOP_SECOND
     if ts >= c.window_end_ns:
         return STOP_WINDOW
     c.tick_end_ns = (c.wheel.tick + 1) * NS_PER_TICK
@@ -134,6 +141,8 @@ cdef inline void core_rewind(Core* c, uint64_t ts) noexcept nogil:
             e.t_syn_ns = e.t_last_syn_ns = e.queued_ns = ts
         i += 1
     c.window_end_ns = ts // c.window_ns * c.window_ns + c.window_ns
+    if c.detect != NULL and c.detect.end_ns:
+        c.detect.end_ns = ts                               # its second ends with the next tick
     second_turn(c, ts)
 
 
@@ -220,6 +229,8 @@ cdef inline int pump(Core* c, const RawPacket* raw, uint32_t n, uint32_t* at) no
             why = advance(c, ts)
             if why:
                 return why
+        if c.detect != NULL and c.detect.end_ns == 0:
+            detect_begin(c.detect, ts if ts > c.clock_ns else c.clock_ns, NS_PER_SECOND)
         decode_ahead(c, raw + at[0], n - at[0])
 
 

@@ -36,6 +36,9 @@ cdef struct AppSink:
     uint32_t n[C_COUNT]
     Hist* latency                # L_COUNT histograms
     uint32_t* status             # STATUS_MAX counts of HTTP status codes
+    uint64_t uri                 # hash of the target of the newest HTTP request, and of its path
+    uint64_t path
+    bint asked                   # uri and path were set by this call
     uint8_t name_source          # != NAME_NONE: name[0..name_len) was set by this call
     uint8_t name_len
     uint8_t name[NAME_MAX + 1]
@@ -56,6 +59,23 @@ cdef inline void sink_latency(AppSink* s, LatencyKind kind,
 cdef inline void sink_status(AppSink* s, uint32_t code) noexcept nogil:
     if code < STATUS_MAX:
         s.status[code] += 1
+
+
+cdef inline void sink_target(AppSink* s, const uint8_t* p, uint32_t n) noexcept nogil:
+    # An HTTP request's target, as far as it is there: to its first blank; its path ends at "?".
+    cdef uint64_t h = 0x9e3779b97f4a7c15
+    cdef uint32_t i = 0
+    cdef bint in_query = False
+    while i < n and p[i] > 32:
+        if p[i] == 63 and not in_query:
+            s.path = h
+            in_query = True
+        h = (h ^ p[i]) * <uint64_t> 0x100000001b3          # FNV-1a; keyed where it is counted
+        i += 1
+    s.uri = h
+    if not in_query:
+        s.path = h
+    s.asked = True
 
 
 cdef inline void sink_name(AppSink* s, NameSource source,

@@ -1,10 +1,8 @@
 # Hash index: buckets of 8 (16-bit tag, 32-bit entry) slots, one cache line each.
 #
 # Invariants: a slot with entry SLOT_FREE is free; an entry stands in exactly one slot, in the
-# bucket
-# of its hash. A find looks at one bucket only (bounded work, no tombstones); a full bucket makes
-# the
-# owner evict. A tag never proves equality: the caller compares keys.
+# bucket of its hash. A find looks at one bucket only (bounded work, no tombstones); a full bucket
+# makes the owner evict. A tag never proves equality: the caller compares keys.
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from sensor._native.span cimport sensor_prefetch
 

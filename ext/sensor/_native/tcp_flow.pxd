@@ -2,21 +2,26 @@
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 from sensor._native.account cimport (
     count_at, count_packet, count_sent, count_stray, is_sent, network_sample)
+from sensor._native.app cimport APP_FTP, APP_OTHER, APP_SSH, APP_UNKNOWN
 from sensor._native.app_dispatch cimport app_gap, app_segment
 from sensor._native.attempts cimport (
-    attempt_count, attempt_end, attempt_endpoint, attempt_new, attempt_promote)
+    attempt_count, attempt_end, attempt_endpoint, attempt_new, attempt_promote, attempt_tell)
 from sensor._native.clock cimport NONE_NS, NS_PER_MS, NS_PER_SECOND, NS_PER_US
 from sensor._native.core cimport Core, likely_server
 from sensor._native.counters cimport (
     C_ACKS, C_CAPTURE_GAPS, C_CONNECTIONS_FAILED, C_CONNECTIONS_NEW, C_DATA_SEGMENTS, C_DUPLICATES,
     C_HANDSHAKES, C_LOST_DOWNSTREAM, C_LOST_UPSTREAM, C_OUT_OF_ORDER, C_RESETS, C_RETRANSMISSIONS,
     C_SPURIOUS, C_ZERO_WINDOWS)
+from sensor._native.detect cimport (
+    detect_closed, detect_stray, detect_stray_answered)
+from sensor._native.features cimport (
+    F_SYN_ABORTED, F_SYN_FAILED, F_SYN_REFUSED, F_SYN_RETRANS)
 from sensor._native.flow cimport (
     END_DETECTED, FLOW_FRAGMENTS, FLOW_GSO, FLOW_MIDSTREAM, FLOW_SHOOK, FLOW_TRUNCATED, FLOW_TUNNELLED,
     FLOW_TURNED, LEAF_OTHER_TCP, TE_CLOSED, TE_ESTABLISHED, TE_INACTIVE, TE_RESET, Flow, Half,
     flow_closed)
 from sensor._native.half_open cimport (
-    HO_RST_ORIG, HO_RST_RESP, HO_SYNACK, HO_TIMESTAMPS, HalfOpen, half_open_find, key_equal)
+    HO_JUDGED, HO_RST_ORIG, HO_RST_RESP, HO_SYNACK, HO_TIMESTAMPS, HalfOpen, half_open_find, key_equal)
 from sensor._native.histogram cimport hist_record
 from sensor._native.lifecycle cimport flow_end, flow_new, idle_limit_ns
 from sensor._native.packet cimport (
@@ -116,6 +121,7 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
             if e.syns < 255:
                 e.syns += 1
             e.orig_wire += p.wire_len
+            attempt_tell(c, e, F_SYN_RETRANS)
             attempt_count(c, attempt_endpoint(c, e, role), C_RETRANSMISSIONS, 1)
             count_sent(c, role, is_sent(role, True), p.wire_len)
             return NIL
@@ -152,6 +158,12 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
         if not e.flags & (HO_RST_ORIG | HO_RST_RESP):
             e.flags |= HO_RST_ORIG if from_orig else HO_RST_RESP
             e.rst_seq = p.seq
+            if from_orig:
+                attempt_tell(c, e, F_SYN_ABORTED)
+            elif not answered:
+                attempt_tell(c, e, F_SYN_REFUSED)
+                if not e.flags & HO_JUDGED:
+                    attempt_tell(c, e, F_SYN_FAILED)
             if answered:
                 attempt_count(c, attempt_endpoint(c, e, role), C_RESETS, 1)
             elif not from_orig:
@@ -193,6 +205,14 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
         if f.handshake_responder_ns != NONE_NS:
             network_sample(c, f, 1, f.handshake_responder_ns)
     return i
+
+
+cdef inline bint login_service(const Core* c, const Flow* f) noexcept nogil:
+    # Do people log in there?  By what was said, or else by the responder's port.
+    cdef uint16_t port = <uint16_t> (f.key[4] >> (48 if f.orig_dir else 32))
+    return (f.app_proto == APP_SSH or f.app_proto == APP_FTP or ((f.app_proto == APP_UNKNOWN or f.app_proto == APP_OTHER) and (
+        port == 22 or port == 21 or port == 23 or port == 3389 or port == 5900 or port == 110
+        or port == 143 or port == 445 or port == 1433 or port == 3306 or port == 5432)))
 
 
 cdef inline void segment_count(Core* c, Flow* f, uint8_t side, Segment seg,
@@ -326,6 +346,13 @@ cdef inline void tcp_segment(Core* c, uint32_t i, const Packet* p) noexcept nogi
             f.ts_out[side] = p.ts_val
             f.ts_tick[side] = tick64(p.ts_ns)
             f.waiting |= 1 << side
+    # ---- who talks to nobody
+    if f.flags & FLOW_MIDSTREAM:
+        if peer.packets == 0 or (peer.state == TE_RESET and side == 0):
+            if not len or seg != SEG_NEXT or me.packets == 1:
+                detect_stray(c.detect, p.key, p.dir, f.role, side == 0, flags, me.packets == 1)
+        elif me.packets == 1 and not flags & TCP_RST:
+            detect_stray_answered(c.detect, p.key, p.dir, f.role, side == 0)
     # ---- what it acknowledges
     if flags & TCP_ACK and not flags & TCP_RST:
         count_at(c, f, C_ACKS, 1)
@@ -374,6 +401,10 @@ cdef inline void tcp_segment(Core* c, uint32_t i, const Packet* p) noexcept nogi
     tcp_advance(f, side, flags, seq, len)
     if not was_closed and flow_closed(f):
         f.closed_ns = f.last_ns
+        if not f.flags & FLOW_MIDSTREAM:
+            detect_closed(c.detect, f.key, f.orig_dir, f.role, f.half[0].bytes, f.half[1].bytes,
+                          f.last_ns - f.started_ns if f.last_ns > f.started_ns else 0,
+                          login_service(c, f))
         wheel_remove(c.wheel, c.flows, i)
         wheel_insert(c.wheel, c.flows, i, f.last_ns + idle_limit_ns(f))
 

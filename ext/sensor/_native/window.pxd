@@ -1,4 +1,6 @@
-# Everything that one window accumulates; two of these are swapped at a window's end, in O(1).
+# Everything that one window accumulates. There are two: at a window's end what was used of the one
+# is copied out and cleared, both in proportion to what was used (with the fixed parts: hashes,
+# counts by kind); going over to the other is a pointer.
 #
 # Invariants: endpoint slot 0 is `__other__` (what found no room); slots [0, n_endpoints) are used;
 # hash slots hold endpoint numbers (0 = free). A slot number held by a flow is valid only while the

@@ -1,0 +1,1 @@
+"""The enums of features.pxd for Python."""
