@@ -29,7 +29,7 @@ def syn(
     net: Net, times: Iterable[int], scanner: bytes, targets: Iterable[tuple[bytes, int]], *,
     silent: bool = False,
 ) -> Iterator[Frame]:  # fmt: skip
-    """A SYN to each (address, port): open ones answer and are reset, others refuse or are silent."""
+    """A SYN to each (address, port): open ones answer and are reset, others refuse or not."""
     sport = net.port()
     for ts, (target, port) in zip(times, targets, strict=False):
         seq = net.rng.getrandbits(32)
