@@ -189,7 +189,7 @@ def requests(
     for index, ts in enumerate(times):
         talk = Talk(net, ts, clients[index % len(clients)], net.host, port, rtt_ms=2).open()
         for _ in range(per_connection):
-            body = net.octets(200) if method == "POST" else b""
+            body = b"user=a&password=" + net.octets(60).hex().encode() if method == "POST" else b""
             asked = payloads.request(path(number), method=method, agent=agent(number), body=body)
             talk.send(UP, asked).wait(2)
             talk.send(DOWN, payloads.response(status, net.octets(size)))

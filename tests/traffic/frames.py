@@ -1,6 +1,7 @@
 """Ethernet frames, octet by octet: fast enough for floods of tens of thousands.
 
-Addresses are packed (4 or 16 octets). Checksums are zero, as on a host whose card computes them.
+Addresses are packed (4 or 16 octets). Checksums are not computed, as on a
+host whose card does that.
 """
 
 import struct
@@ -16,6 +17,7 @@ HEAD4 = struct.Struct(">BBHHHBBH")
 HEAD6 = struct.Struct(">IHBB")
 TCP_HEAD = struct.Struct(">HHIIBBHHH")
 UDP_HEAD = struct.Struct(">HHHH")
+NO_CHECKSUM = 0xFFFF  # not 0: IPv6 forbids that (RFC 8200 section 8.1)
 DONT_FRAGMENT, MORE_FRAGMENTS = 0x4000, 0x2000
 
 
@@ -60,7 +62,8 @@ def tcp(
 
 def udp(src: bytes, dst: bytes, sport: int, dport: int, payload: bytes, ttl: int = 64) -> bytes:
     """A datagram."""
-    return ip(src, dst, UDP, UDP_HEAD.pack(sport, dport, 8 + len(payload), 0) + payload, ttl)
+    head = UDP_HEAD.pack(sport, dport, 8 + len(payload), NO_CHECKSUM)
+    return ip(src, dst, UDP, head + payload, ttl)
 
 
 def echo(

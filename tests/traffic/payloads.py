@@ -21,10 +21,12 @@ def request(
     agent: bytes = AGENTS[0],
     more: bytes = b"",
     body: bytes = b"",
+    promised: int | None = None,
 ) -> bytes:
-    """A request with its body; `more` are whole header lines."""
-    if method == "POST":
-        more += b"Content-Type: %b\r\nContent-Length: %d\r\n" % (FORM, len(body))
+    """A request with its body, of which it may promise more; `more` are whole header lines."""
+    if method != "GET":
+        length = len(body) if promised is None else promised
+        more += b"Content-Type: %b\r\nContent-Length: %d\r\n" % (FORM, length)
     head = b"%b %b HTTP/1.1\r\nHost: www.example.net\r\nUser-Agent: %b\r\nAccept: */*\r\n%b\r\n"
     return head % (method.encode(), path.encode(), agent, more) + body
 

@@ -30,10 +30,12 @@ class Talk:
         sport: int | None = None,
         rtt_ms: float | None = None,
         near: int = DOWN,
+        loss: float = 0,  # share of the segments with data, and of the SYNs, sent twice
     ) -> None:
         rng = net.rng
         self.net = net
         self.now = at_ns
+        self.loss = loss
         self.out: list[Frame] = []
         self.ends = (client, server)
         self.ports = (net.port() if sport is None else sport, dport)
@@ -101,11 +103,22 @@ class Talk:
         self.now += int(ms * MS)
         return self
 
-    def open(self) -> "Talk":
+    def open(self, *, dropped: bool = False) -> "Talk":
+        """The handshake; with `dropped` the first SYN found a full queue."""
         self.say(UP, SYN)
+        if dropped or self._lost():
+            self.repeat(UP, SYN, self.seq[UP] - 1, 1000)
         self.say(DOWN, SYN | ACK)
         self.say(UP, ACK)
         return self
+
+    def _lost(self) -> bool:
+        return self.loss > 0 and self.net.rng.random() < self.loss
+
+    def repeat(self, side: int, flags: int, seq: int, after_ms: float, octets: bytes = b"") -> None:
+        """The same segment again: it was lost behind the sensor."""
+        self.wait(after_ms)
+        self.say(side, flags, octets, seq=seq)
 
     def refused(self) -> "Talk":
         """A closed port."""
@@ -129,16 +142,19 @@ class Talk:
         last = len(payload) - 1
         for number, start in enumerate(range(0, len(payload), mss)):
             end = start + mss > last
-            self.say(side, ACK | (PSH if end else 0), payload[start : start + mss])
+            segment, flags = payload[start : start + mss], ACK | (PSH if end else 0)
+            self.say(side, flags, segment)
+            if self._lost():
+                self.repeat(side, flags, self.seq[side] - len(segment), 230, segment)
             if acked and (end or number % 2):
                 self._acknowledge(1 - side)
         return self
 
     def _acknowledge(self, side: int) -> None:
         """A pure ACK. It does not hold up the sender, whose window is open."""
-        before = self.now, self._last
+        before = self.now, self._last, self._echo[side]
         self.say(side, ACK)
-        self.now, self._last = before
+        self.now, self._last, self._echo[side] = before
 
     def close(self, side: int = UP) -> "Talk":
         """FIN of `side`, FIN of the other, last ACK."""

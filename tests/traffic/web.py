@@ -22,11 +22,20 @@ def page(rng: Random) -> str:
 
 
 def visit(
-    net: Net, ts: int, client: Host, *, tls: bool, requests: int = 3, median: int = 6000
+    net: Net,
+    ts: int,
+    client: Host,
+    *,
+    tls: bool,
+    requests: int = 3,
+    median: int = 6000,
+    loss: float = 0,
+    dropped: bool = False,
 ) -> list[Frame]:
     """A page and what belongs to it over one connection, with pauses; then FIN."""
     rng = net.rng
-    talk = Talk(net, ts, client, net.host, 443 if tls else 80).open()
+    talk = Talk(net, ts, client, net.host, 443 if tls else 80, loss=loss)
+    talk.open(dropped=dropped)
     if tls:
         handshake(net, talk)
     for number in range(requests):
@@ -43,13 +52,20 @@ def visit(
 
 
 def steady(
-    net: Net, *, at_s: float = 0, seconds: float = 12, rate: float = 4, clients: int = 40
+    net: Net,
+    *,
+    at_s: float = 0,
+    seconds: float = 12,
+    rate: float = 4,
+    clients: int = 40,
+    loss: float = 0,
 ) -> Iterator[Frame]:
-    """Independent visitors, half of them over TLS, and now and then a SYN that got lost."""
+    """Independent visitors, half of them over TLS."""
     known = net.clients(clients)
     for ts in net.poisson(at_s, seconds, rate):
+        tls = net.rng.random() < 0.5
         client = net.rng.choice(known)
-        yield from visit(net, ts, client, tls=net.rng.random() < 0.5, requests=2, median=3000)
+        yield from visit(net, ts, client, tls=tls, requests=2, median=3000, loss=loss)
 
 
 def crowd(
@@ -60,39 +76,29 @@ def crowd(
     rate: float = 4,
     factor: float = 20,
     sources: int = 300,
-    overloaded: bool = False,
+    dropped: float = 0,
 ) -> Iterator[Frame]:
-    """Slashdot: `factor` times the visitors, from `sources` addresses, each a few connections.
-
-    An `overloaded` server drops a third of the SYNs when its queue is full; they are repeated.
-    """
+    """Slashdot: after a quiet time `factor` times the visitors, each a few connections."""
     yield from steady(net, seconds=before_s, rate=rate)
+    yield from rush(net, before_s, seconds, rate * factor, sources=sources, dropped=dropped)
+
+
+def rush(
+    net: Net, at_s: float, seconds: float, rate: float, *, sources: int, dropped: float
+) -> Iterator[Frame]:
+    """Visitors of `sources` addresses; of their SYNs the full queue drops the share `dropped`.
+
+    Dropped ones are repeated after 1 s, and then mostly answered.
+    """
     visitors = net.clients(sources, 200)
-    for ts in net.poisson(before_s, seconds, rate * factor):
+    for ts in net.poisson(at_s, seconds, rate):
         client = net.rng.choice(visitors)
         tls = net.rng.random() < 0.5
-        if overloaded and net.rng.random() < 0.35:
-            again = net.rng.choice((1, 1, 3))
-            lost = Talk(net, ts, client, net.host, 443 if tls else 80)
-            if net.rng.random() < 0.1:
-                yield from lost.unanswered((1.0, 3.0)).out
-                continue
-            yield from after_lost_syn(net, lost, again)
+        full = net.rng.random() < dropped
+        if full and net.rng.random() < dropped:
+            yield from Talk(net, ts, client, net.host, 443 if tls else 80).unanswered().out
         else:
-            yield from visit(net, ts, client, tls=tls, requests=2, median=3000)
-
-
-def after_lost_syn(net: Net, talk: Talk, again_s: int) -> list[Frame]:
-    """The SYN was dropped; its repetition was answered."""
-    begin, isn = talk.now, talk.seq[UP]
-    talk.say(UP, 2)
-    talk.now = begin + again_s * 1000 * MS
-    talk.say(UP, 2, seq=isn)
-    talk.say(DOWN, 2 | 16)
-    talk.say(UP, 16)
-    talk.send(UP, payloads.request("/")).wait(40)
-    talk.send(DOWN, payloads.response(200, body(net, 3000)))
-    return talk.close().out
+            yield from visit(net, ts, client, tls=tls, requests=2, median=3000, dropped=full)
 
 
 def crawl(net: Net, *, at_s: float = 2, files: int = 400, per_connection: int = 100) -> list[Frame]:
@@ -190,8 +196,7 @@ def uploads(net: Net, *, clients: int = 30, seconds: float = 40) -> Iterator[Fra
     """Phones on a bad link: 1-3 kB/s of a photograph each, with a loss now and then."""
     for number, ts in enumerate(net.poisson(0, 10, clients / 10)):
         talk = Talk(net, ts, net.client(600 + number), net.host, 80, rtt_ms=300).open()
-        more = b"Content-Type: image/jpeg\r\nContent-Length: 400000\r\n"
-        talk.send(UP, payloads.request("/photo", method="PUT", more=more))
+        talk.send(UP, payloads.request("/photo", method="PUT", promised=400_000))
         while talk.now < net.at(seconds):
             before = talk.seq[UP]
             piece = net.octets(net.rng.randrange(700, 1300))

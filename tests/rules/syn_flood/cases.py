@@ -67,6 +67,10 @@ CASES = [
     ),
     benign("steady web traffic", lambda net: web.steady(net, seconds=60, rate=10), quiet=True),
     benign("flash crowd x20 from 300 sources", web.crowd),
+    benign(
+        "flash crowd x20, a third of the SYNs dropped and repeated",
+        lambda net: web.crowd(net, dropped=0.33),
+    ),
     benign("flash crowd x20 from 60 sources", lambda net: web.crowd(net, sources=60)),
     benign("flash crowd x20 from 600 sources", lambda net: web.crowd(net, sources=600)),
     benign("load balancers' half-open health checks", web.health_checks, quiet=True),

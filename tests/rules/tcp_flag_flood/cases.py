@@ -1,8 +1,8 @@
 """Segments of no connection."""
 
 from tests.rules.case import Case, benign
-from tests.traffic import floods, web
-from tests.traffic.capture import loses
+from tests.traffic import floods, media, web
+from tests.traffic.capture import loses, merged
 from tests.traffic.floods import XMAS
 from tests.traffic.frames import ACK, FIN, PSH, RST, SYN
 from tests.traffic.net import Net
@@ -21,9 +21,14 @@ def flood(name: str, bits: int) -> Case:
 
 
 def mid_stream(net: Net):
-    """The sensor starts in the middle of 100 connections."""
-    frames = sorted(web.steady(net, seconds=20, rate=10), key=lambda frame: frame[0])
-    return [frame for frame in frames if frame[0] > net.at(5)]
+    """The sensor starts in the middle of downloads, pools and visits."""
+    streams = (
+        web.downloads(net),
+        web.idle_pool(net, connections=60, every_s=5),
+        web.steady(net, seconds=40),
+        media.speed_test(net, up=True, seconds=20, megabits=3),
+    )
+    return [frame for frame in merged(*streams) if frame[0] > net.at(14)]
 
 
 CASES = [

@@ -46,5 +46,7 @@ CASES = [
     benign("VoIP calls, both ways", media.calls, quiet=True),
     benign("VoIP on hold: music one way", lambda net: media.calls(net, hold=True), quiet=True),
     benign("QUIC download", media.quic_download, quiet=True),
+    benign("WireGuard, a backup through it", media.vpn, quiet=True),
+    benign("a game server, 30 players", media.game, quiet=True),
     benign("syslog, one way", media.syslog, quiet=True),
 ]
