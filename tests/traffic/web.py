@@ -132,7 +132,7 @@ def idle_pool(
 ) -> Iterator[Frame]:
     """Keep-alive pools of a few API clients: a request now and then, idle in between."""
     pool = net.clients(4, 50)
-    for number, ts in enumerate(net.poisson(0, 5, connections / 5)):
+    for number, ts in enumerate(net.paced(0, 5, connections / 5)):
         talk = Talk(net, ts, pool[number % 4], net.host, 80, rtt_ms=3).open()
         while talk.now < net.at(seconds):
             talk.send(UP, payloads.request("/api/state", agent=b"okhttp/4.12")).wait(4)
@@ -157,7 +157,7 @@ def websockets(
     def wrap(octets: bytes) -> bytes:
         return payloads.application_data(net.rng, len(octets) + 17) if tls else octets
 
-    for number, ts in enumerate(net.poisson(0, 4, connections / 4)):
+    for number, ts in enumerate(net.paced(0, 4, connections / 4)):
         client = net.client(100 + number)
         talk = Talk(net, ts, client, net.host, 443 if tls else 80).open()
         if tls:
@@ -178,7 +178,7 @@ def event_streams(net: Net, *, connections: int = 60, seconds: float = 45) -> It
     head = (
         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
     )
-    for number, ts in enumerate(net.poisson(0, 4, connections / 4)):
+    for number, ts in enumerate(net.paced(0, 4, connections / 4)):
         talk = Talk(net, ts, net.client(300 + number), net.host, 80).open()
         talk.send(UP, payloads.request("/events")).wait(3)
         if number % 2:
@@ -194,7 +194,7 @@ def event_streams(net: Net, *, connections: int = 60, seconds: float = 45) -> It
 
 def uploads(net: Net, *, clients: int = 30, seconds: float = 40) -> Iterator[Frame]:
     """Phones on a bad link: 1-3 kB/s of a photograph each, with a loss now and then."""
-    for number, ts in enumerate(net.poisson(0, 10, clients / 10)):
+    for number, ts in enumerate(net.paced(0, 10, clients / 10)):
         talk = Talk(net, ts, net.client(600 + number), net.host, 80, rtt_ms=300).open()
         talk.send(UP, payloads.request("/photo", method="PUT", promised=400_000))
         while talk.now < net.at(seconds):
@@ -209,7 +209,7 @@ def uploads(net: Net, *, clients: int = 30, seconds: float = 40) -> Iterator[Fra
 
 def downloads(net: Net, *, clients: int = 30, seconds: float = 40) -> Iterator[Frame]:
     """Slow readers of something large: 2-6 kB/s, the window small but open, zero for a moment."""
-    for number, ts in enumerate(net.poisson(0, 10, clients / 10)):
+    for number, ts in enumerate(net.paced(0, 10, clients / 10)):
         talk = Talk(net, ts, net.client(700 + number), net.host, 80, rtt_ms=250).open()
         talk.send(UP, payloads.request("/film.mkv")).wait(2)
         head = (
