@@ -60,6 +60,6 @@ class Counter(IntEnum):
     C_TLS_OLD = 54
     C_DNS_ANY = 55
     C_AUTH_FAILURES = 56
-    C_DHCP_DISCOVERS = 57
+    C_DHCP_REQUESTS = 57
     C_QUIC_INITIALS_DROPPED = 58
     C_COUNT = 59

@@ -157,10 +157,47 @@ def _slot_dtype() -> np.dtype[np.void]:
 
 SLOT = _slot_dtype()
 
+DOMAIN = np.dtype(
+    [
+        ("slot", "<u4"),
+        ("generation", "<u4"),
+        ("top_address", "V16"),  # the client that asks most
+        ("top_count", "<u4"),
+        ("top_total", "<u4"),
+        ("queries", "<u4"),  # this second
+        ("txt", "<u4"),  # of these: TXT, NULL, ANY, private types
+        ("name_bytes", "<u4"),  # five minutes: octets of the distinct names below the domain
+        ("longest", "<u4"),
+        ("asked", "<u4"),  # five minutes: queries
+        ("names", "<f4"),  # five minutes: distinct names
+        ("entropy", "<f4"),  # bits per character of those; 0: too few to say
+        ("reserved", "<u4"),
+        ("name", "S64"),
+    ]
+)
+
+NEIGHBOUR = np.dtype(
+    [
+        ("slot", "<u4"),
+        ("generation", "<u4"),
+        ("address", "V16"),
+        ("mac", "V6"),
+        ("reserved", "<u2"),
+        ("flips", "<u4"),  # a minute: changes of the address's MAC
+        ("claims", "<u4"),  # addresses its MAC claimed without being asked
+        ("unasked", "<u4"),  # a minute: claims nobody asked for
+        ("replies", "<u4"),
+        ("requests", "<u4"),
+        ("padding", "<u4"),
+    ]
+)
+
 SENSOR = np.dtype(
     [
         ("packets", "<u8"),
         ("bytes", "<u8"),
+        ("dhcp_requests", "<u4"),  # DISCOVER, REQUEST, INFORM
+        ("dhcp_clients", "<f4"),  # distinct hardware addresses in these
         ("one_way_share", "<f4"),  # of recent TCP connections; NaN: too few to say
     ]
 )

@@ -29,7 +29,7 @@ class Tally(NamedTuple):
 class Mix(NamedTuple):
     leaf: str
     bytes: int
-    percent: float | None
+    percent: float
     packets: int
     connections: int
 
@@ -60,13 +60,36 @@ class Failure(NamedTuple):
     connections: int
 
 
+class FailedHost(NamedTuple):
+    """TCP connections to one host that ended in one way before they could carry anything."""
+
+    host: str
+    conn_state: str
+    connections: int
+    ports: int
+
+
+class Losses(NamedTuple):
+    """Sums over all windows; None is unknown (or there are no windows)."""
+
+    truncated: int | None
+    malformed: int | None
+    unsupported: int | None
+    dropped: int | None
+    interface_dropped: int | None
+    flows_evicted: int | None
+    flows_refused: int | None
+    half_open_evicted: int | None
+    rows_lost: int | None
+
+
 class KindHistogram(NamedTuple):
-    """One window's latency of one kind; merge the histograms, never the percentiles."""
+    """One window's latency of one kind, with samples; merge histograms, never percentiles."""
 
     kind: str
     samples: int
-    min_us: int | None
-    max_us: int | None
+    min_us: int
+    max_us: int
     histogram: bytes
 
 
@@ -74,13 +97,13 @@ PERIOD = "SELECT min(first_packet), max(last_packet) FROM agents"
 PROTOCOLS = "SELECT protocol, count(*) AS n FROM connections GROUP BY 1 ORDER BY n DESC, 1"
 STATES = "SELECT conn_state, count(*) AS n FROM connections GROUP BY 1 ORDER BY n DESC, 1"
 MIX = """
-    SELECT leaf, sum(bytes) AS octets, sum(bytes) * 100.0 / nullif(sum(sum(bytes)) OVER (), 0),
-           sum(packets), sum(connections)
+    SELECT leaf, sum(bytes) AS octets, sum(bytes) * 100.0 / sum(sum(bytes)) OVER (), sum(packets),
+           sum(connections)
     FROM protocol_mix GROUP BY leaf HAVING octets > 0 ORDER BY octets DESC, leaf
 """
 SLOWEST = """
     SELECT endpoint, samples, avg_ms, p50_ms, p95_ms, p99_ms, max_ms, loss_rate
-    FROM slowest_endpoints LIMIT ?
+    FROM slowest_endpoints ORDER BY p95_ms DESC, endpoint LIMIT ?
 """
 TALKERS = """
     SELECT endpoint, sum(bytes) AS octets, sum(packets), sum(connections)
@@ -92,6 +115,13 @@ FAILURES = """
     FROM metrics_hourly GROUP BY endpoint HAVING failed > 0 OR resets > 0
     ORDER BY failed DESC, resets DESC, endpoint LIMIT ?
 """
+# Connections are kept for a day, the rest of what is asked here for longer.
+FAILED_HOSTS = """
+    SELECT resp_ip, conn_state, count(*) AS failed, count(DISTINCT resp_port)
+    FROM connections WHERE protocol = 'tcp'
+    AND conn_state IN ('S0', 'REJ', 'RSTOS0', 'RSTRH', 'SH', 'SHR')
+    GROUP BY resp_ip, conn_state ORDER BY failed DESC, resp_ip, conn_state LIMIT ?
+"""
 KINDS = """
     SELECT kind, count, min_us, max_us, histogram FROM latency_histograms
     WHERE count > 0 ORDER BY kind, seq
@@ -100,6 +130,7 @@ ANOMALIES = """
     SELECT anomaly.key, sum(anomaly.value) AS n
     FROM capture_health, json_each(anomalies) AS anomaly GROUP BY 1 ORDER BY n DESC, 1
 """
+LOSSES = f"SELECT {', '.join(f'sum({name})' for name in Losses._fields)} FROM capture_health"  # noqa: S608
 QUALITY = "SELECT quality, count(*) AS n FROM capture_health GROUP BY 1 ORDER BY n DESC, 1"
 
 
@@ -136,6 +167,10 @@ class Reader:
         """Endpoints by connections failed, then reset."""
         return self._rows(Failure, FAILURES, limit)
 
+    def failed_hosts(self, limit: int) -> list[FailedHost]:
+        """Hosts and conn_states by TCP connections that came to nothing."""
+        return self._rows(FailedHost, FAILED_HOSTS, limit)
+
     def kinds(self) -> Iterator[KindHistogram]:
         """Every window's histogram of every kind, by kind."""
         return map(KindHistogram._make, self.db.execute(KINDS))
@@ -143,6 +178,10 @@ class Reader:
     def anomalies(self) -> list[Tally]:
         """Decode anomalies by name."""
         return self._rows(Tally, ANOMALIES)
+
+    def losses(self) -> Losses:
+        """What was not seen, not understood, or let go."""
+        return Losses(*self.db.execute(LOSSES).fetchone())
 
     def quality(self) -> list[Tally]:
         """Windows by quality."""

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import dpkt
 import pytest
-from scapy.all import Ether, raw
 
 from tests.bench import make_captures
+from tests.traffic.checksums import checksums_are_right
 
 HERE = Path(__file__).parent
 PACKETS = 12_000
@@ -56,14 +56,3 @@ def test_capture_and_bare_loop(kind: str, limit: Path, tmp_path: Path) -> None:
     assert found["flows"] == len(flows)
     if kind == "synflood":
         assert len(only_syns) >= PACKETS * 19 // 20
-
-
-def checksums_are_right(frame: bytes) -> None:
-    """Scapy computes the checksums of the frame again."""
-    packet = Ether(frame)
-    layer = packet
-    while layer:
-        if "chksum" in layer.fields:
-            layer.delfieldval("chksum")
-        layer = layer.payload
-    assert raw(packet) == frame

@@ -16,7 +16,7 @@ mkdir -p "$work"
 
 out=$work/fuzz_$target
 [ "$kind" = replay ] && out=$out.so
-if [ -e "$out" ] && [ -z "$(find ext tests/fuzz/*.c "$source" "$0" -newer "$out" -print -quit)" ]; then
+if [ -e "$out" ] && [ -z "$(find ext tests/fuzz/*.c tests/fuzz/*.pxd "$source" "$0" -newer "$out" -print -quit)" ]; then
     echo "$out"
     exit 0
 fi

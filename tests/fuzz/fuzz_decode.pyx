@@ -4,11 +4,11 @@
 # Input: records of link (2, big-endian), octets cut off by the snaplen (1), delay in units of 50 ms
 # (1), frame length (2), frame.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport abort, free, malloc
-from libc.string cimport memcpy
+from libc.stdlib cimport abort, free
 
 from sensor._native.decode cimport decode
 from sensor._native.decode_state cimport Decoder, decoder_init
+from sensor._native.exact cimport exact_copy
 from sensor._native.packet cimport DECODE_OK, DECODE_UNSUPPORTED, DecodeResult, Packet
 from sensor._native.source cimport RawPacket
 from sensor._native.span cimport sensor_be16
@@ -46,10 +46,7 @@ cdef public int fuzz_decode(const unsigned char* data, size_t n) noexcept nogil:
         size = sensor_be16(data + 4)
         if size > n - 6:
             size = <uint32_t> (n - 6)
-        copy = <uint8_t*> malloc(size if size else 1)        # exact size: every over-read shows
-        if copy == NULL:
-            return 0
-        memcpy(copy, data + 6, size)
+        copy = exact_copy(data + 6, size)
         now += <uint64_t> data[3] * 50000000
         raw.ts_ns = now
         raw.data = copy

@@ -6,14 +6,14 @@
 # bit 1: a gap of a TCP stream, bit 2: a datagram, bit 3: its port is 53, bits 4..7: the size of the
 # pieces of the split feeding, and seconds to wait before a datagram.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport abort, calloc, free, malloc
-from libc.string cimport memcpy
+from libc.stdlib cimport abort, calloc, free
 from sensor._native.app_dns cimport (
     DnsTcp, dns_datagram, dns_tcp_data, dns_tcp_gap, dns_tcp_probe)
 from sensor._native.counters cimport (
     C_APP_LOST_SYNC, C_DNS_QUERIES, C_DNS_RESPONSES, C_DNS_UNANSWERED)
 from sensor._native.dns_cache cimport DNS_CACHE_NAME, DNS_CACHE_SETS, DnsCache
 from sensor._native.dns_table cimport DnsTable, dns_flush, dns_sweep
+from sensor._native.exact cimport exact_copy
 from sensor._native.histogram cimport HIST2_LEN, Hist
 from sensor._native.sink cimport AppSink, L_COUNT, L_DNS_RESPONSE
 
@@ -40,16 +40,12 @@ cdef Side* prepare() noexcept nogil:
 
 cdef void feed(Side* s, bint from_orig, const uint8_t* p, uint32_t n,
                uint32_t piece) noexcept nogil:
-    # Each piece on the heap and exactly as long as promised: AddressSanitizer sees one octet more.
     cdef uint32_t at = 0
     cdef uint32_t k
     cdef uint8_t* copy
     while at < n:
         k = piece if piece and piece < n - at else n - at
-        copy = <uint8_t*> malloc(k)
-        if copy == NULL:
-            abort()
-        memcpy(copy, p + at, k)
+        copy = exact_copy(p + at, k)
         dns_tcp_probe(copy, k, from_orig)
         if dns_tcp_data(&s.tcp, &s.table, &s.cache, &s.sink, 7, from_orig, copy, k) != k:
             abort()
@@ -58,10 +54,7 @@ cdef void feed(Side* s, bint from_orig, const uint8_t* p, uint32_t n,
 
 
 cdef void datagram(Side* s, uint32_t control, const uint8_t* p, uint32_t n) noexcept nogil:
-    cdef uint8_t* copy = <uint8_t*> malloc(n if n else 1)
-    if copy == NULL:
-        abort()
-    memcpy(copy, p, n)
+    cdef uint8_t* copy = exact_copy(p, n)
     s.sink.ts_ns += <uint64_t> (control >> 4) * 1000000000
     dns_sweep(&s.table, s.sink.ts_ns, &s.sink)
     dns_datagram(&s.table, &s.cache, &s.sink, 9, control & 1, 53 if control & 8 else 4000, 40000,

@@ -7,7 +7,8 @@ from libc.string cimport memset
 from sensor._native.app_http1 cimport (
     H1_LINE, H1_TUNNEL, Http1, http1_data, http1_gap, http1_probe,
 )
-from web_side cimport Chunk, WebSide, web_agree, web_chunk, web_copy, web_lost, web_prepare
+from sensor._native.exact cimport exact_copy
+from web_side cimport Chunk, WebSide, web_agree, web_chunk, web_lost, web_prepare
 
 
 cdef uint32_t feed(Http1* s, WebSide* side, const Chunk* c, uint32_t piece) noexcept nogil:
@@ -20,7 +21,7 @@ cdef uint32_t feed(Http1* s, WebSide* side, const Chunk* c, uint32_t piece) noex
         return c.n
     while at < c.n and not s.next_proto:
         k = piece if piece and piece < c.n - at else c.n - at
-        copy = web_copy(c.p + at, k)
+        copy = exact_copy(c.p + at, k)
         http1_probe(copy, k, c.from_orig)
         used = http1_data(s, &side.sink, c.from_orig, copy, k)
         free(copy)

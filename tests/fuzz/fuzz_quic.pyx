@@ -3,27 +3,24 @@
 #
 # Input: chunks of {control, length (2, big-endian), octets}; control bit 0: from the originator.
 from libc.stdint cimport uint8_t, uint32_t
-from libc.stdlib cimport abort, calloc, free, malloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.stdlib cimport abort, calloc, free
+from libc.string cimport memcmp, memset
 from sensor._native.app cimport APP_NO, AppVerdict
 from sensor._native.app_quic cimport (
     QUIC_OFFERS, QUIC_QUEUE_LEN, Quic, QuicInitialQueue, quic_datagram)
 from sensor._native.counters cimport C_QUIC_CONNECTIONS
+from sensor._native.exact cimport exact_copy
 from sensor._native.histogram cimport HIST2_LEN, Hist
 from sensor._native.sink cimport AppSink, L_COUNT
 
 
 cdef void one(Quic* quic, AppSink* sink, QuicInitialQueue* queue, bint from_orig,
               const unsigned char* data, uint32_t n) noexcept nogil:
-    # On the heap and exactly as long as promised: AddressSanitizer sees one octet more.
-    cdef uint8_t* copy = <uint8_t*> malloc(n if n else 1)
+    cdef uint8_t* copy = exact_copy(data, n)
     cdef uint32_t before = sink.n[<int> C_QUIC_CONNECTIONS]
     cdef uint32_t kept = queue.n
     cdef bint known = quic.known
     cdef AppVerdict verdict
-    if copy == NULL:
-        return
-    memcpy(copy, data, n)
     verdict = quic_datagram(quic, sink, from_orig, copy, n, queue, 42)
     if verdict == APP_NO and (sink.n[<int> C_QUIC_CONNECTIONS] != before or quic.known != known):
         abort()

@@ -5,10 +5,11 @@
 # of 20 ms since the one before; the two high bits of the first octet are replaced by version 2
 # when length bit 7 is set.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport abort, free, malloc
-from libc.string cimport memcpy, memset
+from libc.stdlib cimport abort, free
+from libc.string cimport memset
 from sensor._native.app_rtp cimport RTP_MAX_DROPOUT, Rtp, rtp_datagram, rtp_flush, rtp_jitter_ns
 from sensor._native.counters cimport C_RTP_LOST, C_RTP_PACKETS
+from sensor._native.exact cimport exact_copy
 from sensor._native.sink cimport AppSink
 
 
@@ -28,10 +29,7 @@ cdef public int fuzz_rtp(const unsigned char* data, size_t n) noexcept nogil:
         at += 2
         if length > n - at:
             length = <uint32_t> (n - at)
-        copy = <uint8_t*> malloc(length if length else 1)
-        if copy == NULL:
-            abort()
-        memcpy(copy, data + at, length)
+        copy = exact_copy(data + at, length)
         if length and data[at - 1] & 128:
             copy[0] = copy[0] & 63 | 128
         sink.ts_ns += <uint64_t> (control >> 1) * 20000000

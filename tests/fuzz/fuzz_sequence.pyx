@@ -107,7 +107,7 @@ cdef void check(Core* c) noexcept nogil:
     cdef Flow* f
     memset(wheel, 0, sizeof(wheel))
     memset(apps, 0, sizeof(apps))
-    for s in range(WHEEL_SLOTS):
+    for s in range(<uint32_t> WHEEL_SLOTS):
         i = c.wheel.head[s]
         before = NIL
         while i != NIL:

@@ -5,10 +5,11 @@
 # Input: chunks of {control, length (2, big-endian), octets}; control bit 0: from the originator,
 # bit 1: the octets are a gap, bits 2..7: the size of the pieces of the split feeding.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport abort, calloc, free, malloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.stdlib cimport abort, calloc, free
+from libc.string cimport memcmp, memset
 from sensor._native.app_tls cimport Tls, tls_data, tls_end, tls_gap, tls_probe
 from sensor._native.counters cimport C_APP_LOST_SYNC
+from sensor._native.exact cimport exact_copy
 from sensor._native.histogram cimport HIST2_LEN, Hist
 from sensor._native.sink cimport AppSink, L_COUNT
 
@@ -31,13 +32,9 @@ cdef void prepare(Side* s, uint32_t* counts) noexcept nogil:
 
 cdef void feed(Side* s, bint from_orig, const unsigned char* data, uint32_t n,
                uint32_t piece) noexcept nogil:
-    # On the heap and exactly as long as promised: AddressSanitizer sees one octet more.
-    cdef uint8_t* copy = <uint8_t*> malloc(n if n else 1)
+    cdef uint8_t* copy = exact_copy(data, n)
     cdef uint32_t at = 0
     cdef uint32_t k
-    if copy == NULL:
-        return
-    memcpy(copy, data, n)
     while at < n:
         k = piece if piece and piece < n - at else n - at
         if tls_data(&s.tls, &s.sink, from_orig, copy + at, k) != k:

@@ -1,46 +1,39 @@
 # Invariant: whatever the octets and however they are cut, every read stays inside the segment, all
 # of it is consumed, and (until sync is lost) whole and split feeding give the same figures.
-from libc.stdint cimport uint8_t, uint32_t
-from libc.stdlib cimport abort, free
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport abort
 from libc.string cimport memset
 from sensor._native.app_websocket cimport WS_HEADER_MAX, WebSocket, ws_data, ws_gap
-from web_side cimport Chunk, WebSide, web_agree, web_chunk, web_copy, web_lost, web_prepare
+from sensor._native.sink cimport AppSink
+from web_side cimport WebReader, web_twice
 
 
-cdef void feed(WebSocket* s, WebSide* side, const Chunk* c, uint32_t piece) noexcept nogil:
-    cdef uint32_t at = 0
-    cdef uint32_t k
-    cdef uint8_t* copy
-    if c.gap:
-        ws_gap(s, &side.sink, c.from_orig, <uint32_t> 7 * c.n)
-        return
-    while at < c.n:
-        k = piece if piece and piece < c.n - at else c.n - at
-        copy = web_copy(c.p + at, k)
-        if ws_data(s, &side.sink, c.from_orig, copy, k) != k:
-            abort()
-        free(copy)
-        at += k
-    if s.side[c.from_orig].have >= WS_HEADER_MAX:
+cdef uint32_t data_of(void* state, AppSink* sink, bint from_orig, const uint8_t* p,
+                      uint32_t n) noexcept nogil:
+    cdef WebSocket* s = <WebSocket*> state
+    cdef uint32_t used = ws_data(s, sink, from_orig, p, n)
+    if s.side[from_orig].have >= WS_HEADER_MAX:
         abort()
+    return used
+
+
+cdef void gap_of(void* state, AppSink* sink, bint from_orig, uint64_t n) noexcept nogil:
+    ws_gap(<WebSocket*> state, sink, from_orig, n)
+
+
+cdef bint same(const void* a, const void* b) noexcept nogil:
+    cdef const WebSocket* whole = <const WebSocket*> a
+    cdef const WebSocket* split = <const WebSocket*> b
+    return whole.side[0].left == split.side[0].left and whole.side[1].left == split.side[1].left
 
 
 cdef public int fuzz_websocket(const unsigned char* data, size_t n) noexcept nogil:
     cdef WebSocket whole, split
-    cdef WebSide a, b
-    cdef Chunk c
-    cdef size_t at = 0
+    cdef WebReader reader
+    reader.data = data_of
+    reader.gap = gap_of
+    reader.same = same
     memset(&whole, 0, sizeof(WebSocket))
     memset(&split, 0, sizeof(WebSocket))
-    web_prepare(&a)
-    web_prepare(&b)
-    while True:
-        at = web_chunk(data, n, at, &c)
-        if at == 0:
-            return 0
-        feed(&whole, &a, &c, 0)
-        feed(&split, &b, &c, c.piece)
-        if not web_lost(&a):
-            web_agree(&a, &b)
-            if whole.side[c.from_orig].left != split.side[c.from_orig].left:
-                abort()
+    web_twice(&reader, &whole, &split, data, n)
+    return 0

@@ -4,9 +4,10 @@
 # originator, bit 1: the octets are a gap (of as many times 7), bits 2..7: the size of the pieces of
 # the split feeding, 0: not split.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport abort, malloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.stdlib cimport abort, free
+from libc.string cimport memcmp, memset
 from sensor._native.counters cimport C_APP_LOST_SYNC, C_COUNT, C_HTTP_PARSE_ERRORS
+from sensor._native.exact cimport exact_copy
 from sensor._native.histogram cimport HIST2_LEN, Hist
 from sensor._native.sink cimport AppSink, L_COUNT, L_HTTP_RESPONSE, STATUS_MAX
 
@@ -22,6 +23,12 @@ cdef struct Chunk:
     uint32_t piece
     uint32_t n
     const uint8_t* p
+
+cdef struct WebReader:             # a recogniser that consumes all it is given
+    uint32_t (*data)(void* s, AppSink* sink, bint from_orig, const uint8_t* p,
+                     uint32_t n) noexcept nogil
+    void (*gap)(void* s, AppSink* sink, bint from_orig, uint64_t n) noexcept nogil
+    bint (*same)(const void* a, const void* b) noexcept nogil
 
 
 cdef inline void web_prepare(WebSide* s) noexcept nogil:
@@ -48,15 +55,6 @@ cdef inline size_t web_chunk(const unsigned char* data, size_t n, size_t at,
     return at + c.n
 
 
-cdef inline uint8_t* web_copy(const uint8_t* p, uint32_t n) noexcept nogil:
-    # On the heap and exactly as long as promised: AddressSanitizer sees one octet more.
-    cdef uint8_t* copy = <uint8_t*> malloc(n)
-    if copy == NULL:
-        abort()
-    memcpy(copy, p, n)
-    return copy
-
-
 cdef inline bint web_lost(const WebSide* s) noexcept nogil:
     # Where a lost parser takes up again depends on the segments, rightly.
     return s.sink.n[<int> C_APP_LOST_SYNC] or s.sink.n[<int> C_HTTP_PARSE_ERRORS]
@@ -73,3 +71,40 @@ cdef inline void web_agree(const WebSide* a, const WebSide* b) noexcept nogil:
         abort()
     if memcmp(a.sink.name, b.sink.name, a.sink.name_len) != 0:
         abort()
+
+
+cdef inline void web_feed(const WebReader* r, void* s, WebSide* side, const Chunk* c,
+                          uint32_t piece) noexcept nogil:
+    cdef uint32_t at = 0
+    cdef uint32_t k
+    cdef uint8_t* copy
+    if c.gap:
+        r.gap(s, &side.sink, c.from_orig, <uint32_t> 7 * c.n)
+        return
+    while at < c.n:
+        k = piece if piece and piece < c.n - at else c.n - at
+        copy = exact_copy(c.p + at, k)
+        if r.data(s, &side.sink, c.from_orig, copy, k) != k:
+            abort()
+        free(copy)
+        at += k
+
+
+cdef inline void web_twice(const WebReader* r, void* whole, void* split, const unsigned char* data,
+                           size_t n) noexcept nogil:
+    # The same octets to two fresh states, whole and in pieces.
+    cdef WebSide a, b
+    cdef Chunk c
+    cdef size_t at = 0
+    web_prepare(&a)
+    web_prepare(&b)
+    while True:
+        at = web_chunk(data, n, at, &c)
+        if at == 0:
+            return
+        web_feed(r, whole, &a, &c, 0)
+        web_feed(r, split, &b, &c, c.piece)
+        if not web_lost(&a):
+            web_agree(&a, &b)
+            if not r.same(whole, split):
+                abort()

@@ -330,7 +330,6 @@ def test_pppoe_session_and_mpls_stacks() -> None:
 @pytest.mark.parametrize(
     "frame",
     [
-        ether() / ARP(),
         ether() / LLC() / STP(),
         ether(type=0x88CC) / b"lldp",
         ether() / LLC() / SNAP(OUI=0x0C, code=0x2000) / b"cdp",
@@ -341,6 +340,10 @@ def test_pppoe_session_and_mpls_stacks() -> None:
 )
 def test_understood_but_no_flow(frame: Packet) -> None:
     assert decoded(frame)["result"] == "no_flow"
+
+
+def test_arp_is_no_flow_but_handed_on() -> None:
+    assert decoded(ether() / ARP())["result"] == "arp"
 
 
 def test_unsupported_is_named_and_unknown_links_are_listed() -> None:

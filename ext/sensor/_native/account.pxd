@@ -12,15 +12,15 @@ from sensor._native.clock cimport NONE_NS, NS_PER_SECOND, NS_PER_TICK
 from sensor._native.core cimport INITIALS_A_SECOND, NO_APP, Core, is_local
 from sensor._native.counters cimport (
     C_ACKS, C_AUTH_FAILURES, C_BYTES_RECEIVED, C_BYTES_SENT, C_CONNECTIONS_ACTIVE,
-    C_CONNECTIONS_NEW, C_DATA_SEGMENTS, C_DHCP_DISCOVERS, C_DNS_ANY, C_DNS_NXDOMAIN, C_DNS_QUERIES,
+    C_CONNECTIONS_NEW, C_DATA_SEGMENTS, C_DHCP_REQUESTS, C_DNS_ANY, C_DNS_NXDOMAIN, C_DNS_QUERIES,
     C_DNS_SERVFAIL, C_HANDSHAKES, C_HTTP2_REQUESTS, C_HTTPS_TURNS, C_HTTP_401,
     C_HTTP_4XX, C_HTTP_5XX, C_HTTP_POSTS, C_HTTP_REQUESTS, C_PACKETS_RECEIVED, C_PACKETS_SENT,
-    C_RETRANSMISSIONS, C_TLS_CLIENT_HELLOS, C_TLS_DOWNGRADES, C_TLS_ERRORS, C_TLS_OLD, Counter)
+    C_QUIC_CONNECTIONS, C_RETRANSMISSIONS, C_TLS_CLIENT_HELLOS, C_TLS_DOWNGRADES, C_TLS_ERRORS, C_TLS_OLD, Counter)
 from sensor._native.detect cimport detect_said
 from sensor._native.dns_cache cimport dns_cache_get
 from sensor._native.features cimport (
-    F_AUTH_FAILURES, F_COUNT, F_DHCP_DISCOVERS, F_DNS_ANY, F_DNS_NXDOMAIN, F_DNS_QUERIES,
-    F_DNS_SERVFAIL, F_HTTP_401, F_HTTP_4XX, F_HTTP_5XX, F_HTTP_POSTS, F_HTTP_REQUESTS,
+    F_AUTH_FAILURES, F_COUNT, F_DHCP_REQUESTS, F_DNS_ANY, F_DNS_NXDOMAIN, F_DNS_QUERIES,
+    F_DNS_SERVFAIL, F_HTTP_401, F_HTTP_4XX, F_HTTP_5XX, F_HTTP_POSTS, F_HTTP_REQUESTS, F_QUIC_INITIALS,
     F_TLS_DOWNGRADES, F_TLS_FAILED, F_TLS_HELLOS, F_TLS_OLD, F_TLS_TURNS, Feature)
 from sensor._native.flow cimport (
     LEAF_DNS, LEAF_GRPC, LEAF_HTTP, LEAF_HTTPS, LEAF_ICMP, LEAF_OTHER, LEAF_OTHER_TCP,
@@ -321,14 +321,16 @@ cdef inline Feature feature_of(int counter) noexcept nogil:
         return F_DNS_ANY
     if counter == C_AUTH_FAILURES:
         return F_AUTH_FAILURES
-    if counter == C_DHCP_DISCOVERS:
-        return F_DHCP_DISCOVERS
+    if counter == C_DHCP_REQUESTS:
+        return F_DHCP_REQUESTS
+    if counter == C_QUIC_CONNECTIONS:
+        return F_QUIC_INITIALS
     return F_COUNT
 
 
 cdef inline bint is_unit(Feature what) noexcept nogil:
     # One act of the client each.
-    return (what == F_HTTP_REQUESTS or what == F_TLS_HELLOS or what == F_TLS_TURNS
+    return (what == F_HTTP_REQUESTS or what == F_TLS_HELLOS or what == F_TLS_TURNS or what == F_QUIC_INITIALS
             or what == F_DNS_QUERIES or what == F_AUTH_FAILURES)
 
 

@@ -3,11 +3,11 @@
 # A new TCP protocol takes one line in each of stream_probe, stream_data and stream_gap; a datagram
 # protocol one in app_datagram. The contract of a recogniser is app.pxd.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 from sensor._native.account cimport settle_endpoint, sink_flush
 from sensor._native.app cimport (
-    APP_DNS, APP_HTTP, APP_HTTP2, APP_GRPC, APP_LLMNR, APP_MAYBE, APP_MDNS, APP_NO, APP_OTHER, APP_QUIC,
-    APP_RTP, APP_TLS, APP_UNKNOWN, APP_WEBSOCKET, APP_YES, AppProto, AppVerdict)
+    APP_DHCP, APP_DNS, APP_FTP, APP_HTTP, APP_HTTP2, APP_GRPC, APP_LLMNR, APP_MAYBE, APP_MDNS, APP_NO, APP_OTHER, APP_QUIC,
+    APP_RTP, APP_SMTP, APP_TLS, APP_UNKNOWN, APP_WEBSOCKET, APP_YES, AppProto, AppVerdict)
 from sensor._native.app_banner cimport banner_tcp, banner_udp
 from sensor._native.app_dns cimport dns_datagram, dns_tcp_data, dns_tcp_gap, dns_tcp_probe
 from sensor._native.app_http1 cimport http1_data, http1_gap, http1_probe
@@ -19,12 +19,13 @@ from sensor._native.app_tls cimport tls_data, tls_gap, tls_probe
 from sensor._native.app_websocket cimport ws_data, ws_gap
 from sensor._native.core cimport NO_APP, Core
 from sensor._native.counters cimport (
-    C_DHCP_DISCOVERS, C_DNS_QUERIES, C_HTTPS_TURNS, C_QUIC_INITIALS_DROPPED)
-from sensor._native.detect cimport detect_target
+    C_AUTH_FAILURES, C_DHCP_REQUESTS, C_DNS_QUERIES, C_HTTPS_TURNS, C_QUIC_INITIALS_DROPPED)
+from sensor._native.detect cimport detect_dhcp, detect_question, detect_target
 from sensor._native.flow cimport Flow
 from sensor._native.lifecycle cimport app_acquire, app_release
 from sensor._native.packet cimport Packet, key_hash
 from sensor._native.sink cimport NAME_SNI, sink_count, sink_name
+from sensor._native.span cimport sensor_be32, sensor_be64
 
 cdef enum:
     PROBES = 4                     # payload segments looked at before a stream is APP_OTHER
@@ -103,6 +104,10 @@ cdef inline void settle_and_flush(Core* c, Flow* f, bint decided) noexcept nogil
     if c.sink.asked:
         c.sink.asked = False
         detect_target(c.detect, f.key, f.orig_dir, f.role, c.sink.uri, c.sink.path)
+    if c.sink.question_len:
+        detect_question(c.detect, f.key, f.orig_dir, c.sink.question, c.sink.question_len,
+                        c.sink.question_type, c.sink.ts_ns)
+        c.sink.question_len = 0
     if c.sink.n[<int> C_HTTPS_TURNS] and f.app != NO_APP:
         c.apps[f.app].answered = 1
     if f.endpoint >> 16 != c.epoch and (decided or f.endpoint or c.sink.touched):
@@ -138,6 +143,16 @@ cdef inline void stream_begin(Core* c, Flow* f, bint from_orig, const uint8_t* p
         f.app_proto = APP_OTHER
 
 
+cdef inline bint login_refused(uint8_t proto, bint from_orig, const uint8_t* p,
+                               uint32_t n) noexcept nogil:
+    # A server says in clear that a log-in failed: FTP's 530 (RFC 959), SMTP's 535 (RFC 4954).
+    if from_orig or n < 4:
+        return False
+    if proto == APP_FTP:
+        return memcmp(p, b"530", 3) == 0
+    return proto == APP_SMTP and memcmp(p, b"535", 3) == 0
+
+
 cdef inline void app_segment(Core* c, Flow* f, uint8_t side, const Packet* p, uint32_t offset,
                              uint32_t gap) noexcept nogil:
     # New octets of a TCP stream: the payload from `offset` on, after `gap` octets never captured.
@@ -152,8 +167,12 @@ cdef inline void app_segment(Core* c, Flow* f, uint8_t side, const Packet* p, ui
         if f.app_proto == APP_UNKNOWN and n:
             stream_begin(c, f, from_orig, data, n)
         if f.app == NO_APP:
+            if n and login_refused(f.app_proto, from_orig, data, n):
+                sink_count(&c.sink, C_AUTH_FAILURES, 1)
             if f.endpoint >> 16 != c.epoch:
                 settle_endpoint(c, f)
+            if c.sink.touched:
+                sink_flush(c, f)
             return
         gap = 0                                            # before its first octet there is no gap
     a = &c.apps[f.app]
@@ -182,7 +201,10 @@ cdef inline AppVerdict quic_feed(Core* c, Flow* f, bint from_orig, const Packet*
     # The flow's ticket in the queue is its serial and its place, so that a name finds it again.
     cdef QuicInitialQueue* queue = c.initials if c.initials_left else NULL
     cdef uint32_t before = c.initials.n
-    cdef AppVerdict verdict = quic_datagram(
+    cdef AppVerdict verdict
+    if queue == NULL and p.captured and p.payload[0] & 0xf0 == 0xc0:
+        sink_count(&c.sink, C_QUIC_INITIALS_DROPPED, 1)
+    verdict = quic_datagram(
         &c.apps[f.app].u.quic, &c.sink, from_orig, p.payload, p.captured, queue,
         f.serial << 32 | <uint32_t> (f - c.flows))
     c.initials_left -= c.initials.n - before
@@ -216,6 +238,15 @@ cdef inline bint datagram_begin(Core* c, Flow* f, bint from_orig, const Packet* 
     return False
 
 
+cdef inline void dhcp_message(Core* c, Flow* f, const Packet* p) noexcept nogil:
+    # DHCPDISCOVER, REQUEST or INFORM (RFC 2131): a BOOTREQUEST whose first option is that message
+    # type; the client is its hardware address and the address it has, whatever the frame says.
+    if (p.captured >= 243 and p.payload[0] == 1 and p.payload[240] == 53 and p.payload[241] == 1
+            and (p.payload[242] == 1 or p.payload[242] == 3 or p.payload[242] == 8)):
+        sink_count(&c.sink, C_DHCP_REQUESTS, 1)
+        detect_dhcp(c.detect, sensor_be64(p.payload + 28) ^ sensor_be32(p.payload + 12))
+
+
 cdef inline void app_datagram(Core* c, Flow* f, uint8_t side, const Packet* p) noexcept nogil:
     cdef bint from_orig = side == 0
     cdef uint16_t port = <uint16_t> (f.key[4] >> 48)
@@ -228,6 +259,8 @@ cdef inline void app_datagram(Core* c, Flow* f, uint8_t side, const Packet* p) n
         quic_feed(c, f, from_orig, p)
     elif f.app_proto == APP_RTP:
         rtp_datagram(&c.apps[f.app].u.rtp, &c.sink, from_orig, p.payload, p.captured)
+    elif f.app_proto == APP_DHCP:
+        dhcp_message(c, f, p)
     elif (f.app_proto == APP_UNKNOWN or f.app_proto == APP_DNS or f.app_proto == APP_MDNS
           or f.app_proto == APP_LLMNR):
         proto = APP_UNKNOWN
@@ -245,6 +278,8 @@ cdef inline void app_datagram(Core* c, Flow* f, uint8_t side, const Packet* p) n
             proto = <uint8_t> banner_udp(p.payload, p.captured, from_orig, port, other)
             if proto != APP_UNKNOWN:
                 f.app_proto = proto
+                if proto == APP_DHCP:
+                    dhcp_message(c, f, p)
             else:
                 datagram_begin(c, f, from_orig, p)
     settle_and_flush(c, f, True)

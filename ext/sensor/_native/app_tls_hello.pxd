@@ -8,11 +8,13 @@
 # number of `need` octets; then hello_step() says what that number was and what comes next".
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
-from sensor._native.counters cimport C_TLS_CLIENT_HELLOS, C_TLS_SERVER_HELLOS
+from sensor._native.counters cimport (
+    C_TLS_CLIENT_HELLOS, C_TLS_DOWNGRADES, C_TLS_OLD, C_TLS_SERVER_HELLOS)
 from sensor._native.sink cimport AppSink, NAME_MAX, NAME_SNI, sink_count, sink_name
 from sensor._native.span cimport sensor_be32
 
 cdef enum:
+    TLS_12 = 0x0303
     TLS_13 = 0x0304
 
     MSG_CLIENT_HELLO = 1
@@ -173,13 +175,15 @@ cdef inline void hello_step(Tls* s, AppSink* sink, TlsSide* d) noexcept nogil:
         else:
             # A retry request is a ServerHello too, for us as for tshark.
             sink_count(sink, C_TLS_SERVER_HELLOS, 1)
+            if version < TLS_12:
+                sink_count(sink, C_TLS_OLD, 1)
             s.version = version
             hello_keep(d, KEEP_RANDOM, 32)
         d.skip = 32
         hello_number(d, H_SESSION_LEN, 1)
     elif d.state == H_SESSION_LEN:
         if not client:
-            tls_server_random(s, d)
+            tls_server_random(s, sink, d)
         elif v > 0:
             s.resumption_offered |= OFFERED_SESSION
         d.skip = <uint32_t> v
@@ -277,12 +281,14 @@ cdef inline void tls_client_hello(Tls* s, AppSink* sink, TlsSide* d) noexcept no
     s.swapped = d == &s.side[0]
 
 
-cdef inline void tls_server_random(Tls* s, TlsSide* d) noexcept nogil:
+cdef inline void tls_server_random(Tls* s, AppSink* sink, TlsSide* d) noexcept nogil:
     if sensor_tls_is_retry(s.random):
         s.retried = 1
         return
     s.server_hello_seen = 1
     s.downgraded = sensor_tls_is_downgrade(s.random)
+    if s.downgraded and (s.offered == TLS_13 if s.random[31] else s.offered >= TLS_12):
+        sink_count(sink, C_TLS_DOWNGRADES, 1)
     if not s.hello_seen:                                 # picked up in the middle
         s.swapped = d == &s.side[1]
 

@@ -7,10 +7,11 @@ from sensor._native.core cimport Core, likely_server
 from sensor._native.counters cimport (
     C_BYTES_RECEIVED, C_BYTES_SENT, C_CONNECTIONS_CLOSED, C_CONNECTIONS_FAILED, C_CONNECTIONS_NEW,
     C_PACKETS_RECEIVED, C_PACKETS_SENT, C_RESETS, C_RETRANSMISSIONS, C_TIMEOUTS, Counter)
-from sensor._native.detect cimport detect_attempt, detect_attempt_over, detect_syn
+from sensor._native.detect cimport (
+    detect_attempt, detect_attempt_over, detect_evicted, detect_syn)
 from sensor._native.dns_cache cimport dns_cache_get
 from sensor._native.features cimport (
-    F_SYN_COMPLETE, F_SYN_EVICTED, F_SYN_FAILED, F_SYN_SILENT, Feature)
+    F_SYN_COMPLETE, F_SYN_FAILED, F_SYN_SILENT, Feature)
 from sensor._native.flow cimport (
     END_DETECTED, END_FORCED, END_IDLE, END_RESOURCES, FLOW_FRAGMENTS, FLOW_TUNNELLED, LEAF_OTHER_TCP,
     REJ, RSTO, RSTOS0, RSTR, S0, S1, OTH, TE_ESTABLISHED, TE_INACTIVE, TE_SYN_SENT, ConnState,
@@ -116,7 +117,8 @@ cdef inline void attempt_end(Core* c, HalfOpen* e, EndReason reason, bint with_r
     c.now.leaf_bytes[<int> LEAF_OTHER_TCP] += e.orig_wire + e.resp_wire
     c.states[<int> state] += 1
     index_remove(&c.half_open.index, e.hash, <uint32_t> (e - c.half_open.ring))
-    detect_attempt_over(c.detect, e.key, e.orig_dir, e.role)
+    if not e.flags & (HO_RST_ORIG | HO_RST_RESP | HO_UNREACHABLE):
+        detect_attempt_over(c.detect, e.key, e.orig_dir, e.role)
     e.flags = 0
     if not with_row:
         c.rows.lost += 1 if c.rows.keep else 0
@@ -248,7 +250,7 @@ cdef inline void attempt_evict(Core* c, HalfOpen* e, uint32_t at) noexcept nogil
     if (e.syns == 1 and not e.flags & (HO_RST_ORIG | HO_RST_RESP | HO_UNREACHABLE)
             and ((at - c.half_open.silenced) & (c.half_open.capacity - 1))
             < c.half_open.head - c.half_open.silenced):
-        attempt_tell(c, e, F_SYN_EVICTED)
+        detect_evicted(c.detect, e.key, e.orig_dir, e.role)
     attempt_end(c, e, END_RESOURCES, False)
 
 
@@ -342,7 +344,8 @@ cdef inline uint32_t attempt_promote(Core* c, HalfOpen* e) noexcept nogil:
         return NIL
     if c.detect != NULL:
         attempt_tell(c, e, F_SYN_COMPLETE)
-        detect_attempt_over(c.detect, e.key, e.orig_dir, e.role)
+        if not e.flags & (HO_RST_ORIG | HO_RST_RESP | HO_UNREACHABLE):
+            detect_attempt_over(c.detect, e.key, e.orig_dir, e.role)
         if e.flags & HO_SYNACK:
             c.detect.two_way += 1
         else:

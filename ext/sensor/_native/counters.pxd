@@ -58,6 +58,6 @@ cpdef enum Counter:
     C_TLS_OLD                    # a version below TLS 1.2 was chosen
     C_DNS_ANY                    # queries whose answers are large: ANY, TXT, RRSIG, DNSKEY
     C_AUTH_FAILURES              # log-ins refused in clear
-    C_DHCP_DISCOVERS
+    C_DHCP_REQUESTS              # DISCOVER, REQUEST, INFORM
     C_QUIC_INITIALS_DROPPED      # not read for their names: the queue was full, or the second's share
     C_COUNT                      # number of counters

@@ -9,14 +9,16 @@ from sensor._native.attempts cimport attempt_count, attempt_endpoint, attempt_te
 from sensor._native.core cimport Core, likely_server
 from sensor._native.counters cimport C_CONNECTIONS_FAILED
 from sensor._native.detect cimport (
-    detect_fragment, detect_icmp, detect_udp, detect_unreachable)
+    detect_attempt_over, detect_fragment, detect_icmp, detect_udp, detect_unreachable)
 from sensor._native.features cimport (
     F_ICMP_ECHO, F_ICMP_ERROR, F_ICMP_OTHER, F_ICMP_REPLY_STRAY, F_SYN_FAILED, F_SYN_REFUSED,
     Feature)
 from sensor._native.flow cimport (
     FLOW_FRAGMENTS, FLOW_TRUNCATED, FLOW_TUNNELLED, FLOW_TURNED, Flow, Half)
-from sensor._native.half_open cimport HO_JUDGED, HO_SYNACK, HO_UNREACHABLE, HalfOpen, half_open_find
+from sensor._native.half_open cimport (
+    HO_JUDGED, HO_RST_ORIG, HO_RST_RESP, HO_SYNACK, HO_UNREACHABLE, HalfOpen, half_open_find)
 from sensor._native.lifecycle cimport flow_new
+from sensor._native.neighbours cimport neighbour_icmp6
 from sensor._native.packet cimport (
     PKT_CUT, PKT_FRAGMENT, PKT_LATER_FRAGMENT, PKT_QUOTE, PKT_TUNNELLED, Packet)
 from sensor._native.tcp_flow cimport flow_find, flow_open_count
@@ -29,6 +31,8 @@ cdef inline void quoted_attempt(Core* c, const Packet* p) noexcept nogil:
     cdef HalfOpen* e = half_open_find(&c.half_open, p.quoted_key, p.quoted_hash)
     if e != NULL and p.quoted_dir == e.orig_dir and not e.flags & (HO_UNREACHABLE
                                                                    | HO_SYNACK | HO_JUDGED):
+        if not e.flags & (HO_RST_ORIG | HO_RST_RESP):
+            detect_attempt_over(c.detect, e.key, e.orig_dir, e.role)
         e.flags |= HO_UNREACHABLE | HO_JUDGED
         attempt_tell(c, e, F_SYN_REFUSED)
         attempt_tell(c, e, F_SYN_FAILED)
@@ -63,6 +67,9 @@ cdef inline void datagram_tell(Core* c, Flow* f, uint8_t side, const Packet* p) 
             what = F_ICMP_OTHER
         else:
             what = F_ICMP_REPLY_STRAY
+    elif p.proto == 58 and (p.icmp_type == 135 or p.icmp_type == 136):
+        neighbour_icmp6(c.detect.neighbours, p.icmp_type, p.payload, p.captured, p.seq, p.ts_ns,
+                        c.secret)
     elif p.flags & PKT_QUOTE:
         what = F_ICMP_ERROR
         if (p.icmp_type == 3 and p.icmp_code == 3 if p.proto == 1

@@ -9,16 +9,19 @@
 # room is counted by its table and otherwise ignored; nothing is believed of an ICMP error's quote
 # but whom it blames.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memset
+from sensor._native.domains cimport Domains, domain_asked
 from sensor._native.features cimport (
     F_AUTH_SESSIONS, F_AUTH_SHORT, F_CONN_CLOSED, F_CONN_EMPTY, F_FRAG_BYTES, F_FRAG_LATER, F_FRAG_PACKETS, F_ICMP_ECHO,
     F_ICMP_ECHO_BYTES, F_ICMP_ERROR, F_ICMP_ODD, F_ICMP_OTHER, F_ICMP_REPLY_STRAY, F_REFL_ANSWERS,
     F_REFL_ANSWER_BYTES, F_REFL_BYTES, F_REFL_PACKETS, F_REFL_REQUESTS, F_REFL_REQUEST_BYTES,
     F_STRAY_ACK, F_STRAY_ANSWERED, F_STRAY_FLOWS, F_STRAY_ODD, F_STRAY_RST, F_STRAY_SYNACK, F_SYN_BARE, F_SYN_COMPLETE,
-    F_SYN_FAILED, F_SYN_NEW, F_UDP_ANSWERED, F_UDP_BYTES, F_UDP_FLOWS, F_UDP_PACKETS,
+    F_SYN_EVICTED, F_SYN_FAILED, F_SYN_NEW, F_UDP_ANSWERED, F_UDP_BYTES, F_UDP_FLOWS, F_UDP_PACKETS,
     F_UDP_UNREACHABLE, G_HALF_OPEN, Feature)
+from sensor._native.neighbours cimport Neighbours
 from sensor._native.packet cimport (
     TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCP_URG, sensor_mum)
-from sensor._native.sketch cimport hll_add, marks_add, mix_add, top_add
+from sensor._native.sketch cimport Hll, hll_add, marks_add, mix_add, top_add
 from sensor._native.slots cimport (
     ADMIT_A_TICK, SlotRow, Slot, SlotTable, slot_get, slots_next_second)
 
@@ -40,7 +43,9 @@ cdef enum:
 
 cdef struct Detect:
     SlotTable table[TABLES]
-    SlotRow* rows                # one table's rows on their way out
+    Neighbours* neighbours
+    Domains* domains
+    void* rows                   # one table's rows on their way out
     uint64_t start_ns            # of the second being counted
     uint64_t end_ns              # 0: begins with the next packet
     uint64_t last_s              # second handed out last
@@ -48,6 +53,8 @@ cdef struct Detect:
     uint8_t reflects[8192]       # bit per UDP port: answers from it are larger than their questions
     uint32_t sweep_at            # next flow of the sweep for slow connections (slow.pxd)
     uint64_t sweep_ns            # when the sweep began
+    uint32_t dhcp_requests       # of this second, and who sent them
+    Hll dhcp_clients
     uint32_t two_way             # handshakes seen from both sides, and from one
     uint32_t one_way
 
@@ -79,11 +86,12 @@ cdef inline Ends ends_of(const uint64_t* key, uint8_t from_b, uint8_t role,
 
 
 cdef inline uint64_t address_hash(const Detect* d, uint64_t hi, uint64_t lo) noexcept nogil:
-    return sensor_mum(hi ^ d.secret[3], lo ^ d.secret[4])
+    # Twice: one multiplication spreads neighbouring addresses evenly, and a sketch wants them random.
+    return sensor_mum(sensor_mum(hi ^ d.secret[3], lo ^ d.secret[4]) ^ d.secret[1], d.secret[2])
 
 
 cdef inline uint64_t port_hash(const Detect* d, uint16_t port) noexcept nogil:
-    return sensor_mum(d.secret[2] ^ port, d.secret[3])
+    return sensor_mum(sensor_mum(d.secret[2] ^ port, d.secret[3]) ^ d.secret[1], d.secret[4])
 
 
 cdef inline Slot* service_of(Detect* d, const Ends* e, uint8_t protocol) noexcept nogil:
@@ -126,7 +134,7 @@ cdef inline void scan_outcome(Detect* d, Slot* s, const Ends* e, bint failed,
     cdef uint64_t there = address_hash(d, e.dh, e.dl)
     if s.x.scan.since == 0:
         s.x.scan.since = s.window
-    if not marks_add(&s.x.scan.contacts, sensor_mum(there ^ e.dport, d.secret[0])):
+    if not marks_add(&s.x.scan.contacts, address_hash(d, there, e.dport)):
         return
     if not failed:
         s.x.scan.successes += 1
@@ -189,6 +197,22 @@ cdef inline void detect_attempt(Detect* d, const uint64_t* key, uint8_t orig_dir
         s.n[<int> what] += 1
         if what == F_SYN_FAILED or what == F_SYN_COMPLETE:
             scan_outcome(d, s, &e, what == F_SYN_FAILED, well_known)
+
+
+cdef inline void detect_evicted(Detect* d, const uint64_t* key, uint8_t orig_dir,
+                                uint8_t role) noexcept nogil:
+    # A SYN given up for the next ones before its time. Its source is one of a flood: not asked for.
+    cdef Ends e
+    cdef Slot* s
+    if d == NULL:
+        return
+    e = ends_of(key, orig_dir, role, True)
+    s = service_of(d, &e, 6)
+    if s != NULL:
+        s.n[<int> F_SYN_EVICTED] += 1
+    s = host_of(d, &e)
+    if s != NULL:
+        s.n[<int> F_SYN_EVICTED] += 1
 
 
 cdef inline void detect_attempt_over(Detect* d, const uint64_t* key, uint8_t orig_dir,
@@ -313,6 +337,24 @@ cdef inline void detect_closed(Detect* d, const uint64_t* key, uint8_t orig_dir,
             seen_to(d, s, &e, 1)
 
 
+cdef inline void detect_dhcp(Detect* d, uint64_t client) noexcept nogil:
+    # DHCP: the client is its hardware address, the server may be any.
+    if d != NULL:
+        d.dhcp_requests += 1
+        hll_add(&d.dhcp_clients, address_hash(d, client, 0))
+
+
+cdef inline void detect_question(Detect* d, const uint64_t* key, uint8_t orig_dir,
+                                 const uint8_t* name, uint32_t n, uint16_t qtype,
+                                 uint64_t ts_ns) noexcept nogil:
+    # What a DNS client asked for.
+    cdef Ends e
+    if d == NULL:
+        return
+    e = ends_of(key, orig_dir, 0, True)
+    domain_asked(d.domains, name, n, qtype, e.sh, e.sl, ts_ns, d.secret)
+
+
 cdef inline void detect_target(Detect* d, const uint64_t* key, uint8_t orig_dir, uint8_t role,
                                uint64_t uri, uint64_t path) noexcept nogil:
     # What an HTTP request asks for.
@@ -323,8 +365,8 @@ cdef inline void detect_target(Detect* d, const uint64_t* key, uint8_t orig_dir,
     e = ends_of(key, orig_dir, role, True)
     s = service_of(d, &e, 6)
     if s != NULL:
-        marks_add(&s.x.web.uris, sensor_mum(uri ^ d.secret[0], d.secret[1]))
-        mix_add(&s.x.web.paths, sensor_mum(path ^ d.secret[1], d.secret[2]))
+        marks_add(&s.x.web.uris, address_hash(d, uri, 0))
+        mix_add(&s.x.web.paths, address_hash(d, path, 0))
 
 
 # ---- datagrams
@@ -481,6 +523,10 @@ cdef inline void detect_next(Detect* d) noexcept nogil:
     cdef int i
     for i in range(TABLES):
         slots_next_second(&d.table[i])
+    d.dhcp_requests = 0
+    memset(&d.dhcp_clients, 0, sizeof(Hll))
+    d.neighbours.second += 1
+    d.domains.second += 1
     d.two_way -= d.two_way >> 6
     d.one_way -= d.one_way >> 6
     d.end_ns = 0

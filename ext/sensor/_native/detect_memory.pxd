@@ -4,7 +4,9 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 from sensor._native.detect cimport (
     ROWS_A_TABLE, T_HOST, T_REFLECTION, T_SERVICE, T_SOURCE, TABLES, Detect)
+from sensor._native.domains cimport Domains
 from sensor._native.memory cimport arena_free, arena_new
+from sensor._native.neighbours cimport Neighbours
 from sensor._native.slots cimport ADMIT_A_TICK, Slot, SlotRow, SlotTable
 from sensor._native.tag_index cimport Bucket
 
@@ -28,6 +30,8 @@ cdef inline void detect_free(Detect* d) noexcept nogil:
         arena_free(t.slots, t.capacity * sizeof(Slot))
         arena_free(t.touched, t.capacity * sizeof(uint32_t))
         arena_free(t.index.buckets, (<size_t> t.index.mask + 1) * sizeof(Bucket))
+    arena_free(d.neighbours, sizeof(Neighbours))
+    arena_free(d.domains, sizeof(Domains))
     arena_free(d.rows, ROWS_A_TABLE * sizeof(SlotRow))
     arena_free(d, sizeof(Detect))
 
@@ -52,8 +56,11 @@ cdef inline Detect* detect_new(const uint64_t* secret) noexcept nogil:
         t.touched = <uint32_t*> arena_new(t.capacity * sizeof(uint32_t))
         t.index.buckets = <Bucket*> arena_new((<size_t> t.index.mask + 1) * sizeof(Bucket))
         whole = whole and t.slots != NULL and t.touched != NULL and t.index.buckets != NULL
-    d.rows = <SlotRow*> arena_new(ROWS_A_TABLE * sizeof(SlotRow))
-    if not whole or d.rows == NULL:
+    d.rows = arena_new(ROWS_A_TABLE * sizeof(SlotRow))
+    d.neighbours = <Neighbours*> arena_new(sizeof(Neighbours))
+    d.domains = <Domains*> arena_new(sizeof(Domains))
+    if not whole or d.rows == NULL or d.neighbours == NULL or d.domains == NULL:
         detect_free(d)
         return NULL
+    d.neighbours.second = d.domains.second = 1
     return d

@@ -5,12 +5,12 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from sensor._native.app cimport AppVerdict, APP_NO, APP_MAYBE, APP_YES
 from sensor._native.counters cimport C_DNS_QUERIES, C_DNS_RESPONSES, C_DNS_NXDOMAIN, \
-    C_DNS_SERVFAIL, C_DNS_ERRORS, C_DNS_PARSE_ERRORS
+    C_DNS_ANY, C_DNS_SERVFAIL, C_DNS_ERRORS, C_DNS_PARSE_ERRORS
 from sensor._native.dns_cache cimport DnsCache, dns_cache_put
 from sensor._native.dns_name cimport DNS_BAD, DNS_NAME, DNS_NAME_ROOM, dns_dotted, dns_name, \
     dns_name_hash, dns_same_name, dns_skip_name
 from sensor._native.dns_table cimport DnsTable, dns_answered, dns_asked, dns_key
-from sensor._native.sink cimport AppSink, sink_count
+from sensor._native.sink cimport AppSink, sink_count, sink_question
 from sensor._native.span cimport sensor_be16, sensor_be32, sensor_be64
 
 cdef enum:
@@ -122,6 +122,10 @@ cdef inline void dns_message(DnsTable* t, DnsCache* cache, AppSink* sink, uint64
             sink_count(sink, C_DNS_PARSE_ERRORS, 1)
     if not flags & 0x8000:
         sink_count(sink, C_DNS_QUERIES, 1)
+        if readable:
+            sink_question(sink, q.name, q.name_len, q.qtype)
+            if (q.qtype == 255 or q.qtype == 16 or q.qtype == 46 or q.qtype == 48):
+                sink_count(sink, C_DNS_ANY, 1)
         dns_asked(t, sink, dns_key(t, flow_hash, from_orig, id), q.qhash)
         return
     sink_count(sink, C_DNS_RESPONSES, 1)

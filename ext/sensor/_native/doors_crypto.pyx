@@ -1,12 +1,13 @@
 """Test door of the TLS and QUIC recognisers: feed octets, read what they said."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
 
 from sensor._native.app_quic cimport Quic, QuicInitialQueue, quic_datagram
 from sensor._native.app_tls cimport Tls, tls_data, tls_end, tls_gap, tls_probe
 from sensor._native.counters cimport C_COUNT
+from sensor._native.exact cimport exact_copy
 from sensor._native.histogram cimport HIST3_LEN, Hist
 from sensor._native.sink cimport L_COUNT, L_QUIC_HANDSHAKE, L_TLS_HANDSHAKE, STATUS_MAX, AppSink
 
@@ -66,11 +67,8 @@ cdef class TlsDoor(_Sink):
     def data(self, bint from_orig, bytes octets, uint64_t ts_ns=0):
         """The next octets of one direction, from an exact-size copy (sanitizers see over-reads)."""
         cdef uint32_t n = <uint32_t> len(octets)
-        cdef uint8_t* copy = <uint8_t*> malloc(n)
+        cdef uint8_t* copy = exact_copy(octets, n)
         cdef uint32_t used
-        if copy == NULL and n:
-            raise MemoryError
-        memcpy(copy, <const uint8_t*> octets, n)
         self.sink.ts_ns = ts_ns
         used = tls_data(&self.tls, &self.sink, from_orig, copy, n)
         free(copy)
@@ -124,11 +122,8 @@ cdef class QuicDoor(_Sink):
     def datagram(self, bint from_orig, bytes octets, uint64_t ts_ns=0, uint64_t serial=0):
         """AppVerdict of one UDP payload."""
         cdef uint32_t n = <uint32_t> len(octets)
-        cdef uint8_t* copy = <uint8_t*> malloc(n)
+        cdef uint8_t* copy = exact_copy(octets, n)
         cdef int verdict
-        if copy == NULL and n:
-            raise MemoryError
-        memcpy(copy, <const uint8_t*> octets, n)
         self.sink.ts_ns = ts_ns
         verdict = quic_datagram(&self.quic, &self.sink, from_orig, copy, n, self.queue, serial)
         free(copy)

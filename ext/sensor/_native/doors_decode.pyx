@@ -1,13 +1,12 @@
 """Test door of the decoder: frames in, dicts out, so that pytest can hold it against oracles."""
 
-from cpython.bytes cimport PyBytes_AS_STRING
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
 
 from sensor._native.anomalies cimport A_COUNT, DC_COUNT
 from sensor._native.decode cimport decode
 from sensor._native.decode_state cimport Decoder, decoder_init, UNKNOWN_LINKS
+from sensor._native.exact cimport exact_copy
 from sensor._native.packet cimport (
     DECODE_OK, DecodeResult, Packet, PKT_LATER_FRAGMENT, PKT_QUOTE, PKT_TIMESTAMP,
 )
@@ -18,7 +17,7 @@ from sensor._native import anomalies as names
 # A fixed draw, so that tests repeat; a sensor takes its own from the operating system.
 DOOR_SECRET = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0xD6E8FEB86659FD93,
                0xA0761D6478BD642F)
-RESULTS = ("ok", "no_flow", "truncated", "malformed", "unsupported")
+RESULTS = ("ok", "no_flow", "truncated", "malformed", "unsupported", "arp")
 
 
 cdef class Decoding:
@@ -44,10 +43,7 @@ cdef class Decoding:
         cdef Packet p
         cdef DecodeResult r
         cdef size_t n = len(data)
-        cdef uint8_t* copy = <uint8_t*> malloc(n)
-        if copy == NULL and n:
-            raise MemoryError
-        memcpy(copy, PyBytes_AS_STRING(data), n)
+        cdef uint8_t* copy = exact_copy(data, n)
         raw.ts_ns = ts_ns
         raw.data = copy
         raw.caplen = n

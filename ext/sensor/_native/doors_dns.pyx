@@ -1,29 +1,20 @@
 """Test door of DNS, the DNS cache, ICMP echo, RTP and banners: one fresh state per object.
 
-Every payload is copied into a heap block of its exact size, so that AddressSanitizer sees any
-read behind it.
+Every payload is read from a copy of its exact size (exact.pxd).
 """
 
 import time
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy
+from libc.stdlib cimport calloc, free
 from sensor._native cimport (
     app_banner, app_dns, app_echo, app_rtp, dns_cache, dns_name, dns_table, waiting,
 )
 from sensor._native.counters cimport C_COUNT
 from sensor._native.counters import Counter
+from sensor._native.exact cimport exact_copy
 from sensor._native.histogram cimport HIST2_LEN, Hist
 from sensor._native.sink cimport L_COUNT, AppSink
-
-cdef uint8_t* exact(bytes data) except NULL:
-    cdef uint8_t* p = <uint8_t*> malloc(len(data) or 1)
-    if p == NULL:
-        raise MemoryError
-    memcpy(p, <const uint8_t*> data, len(data))
-    return p
-
 
 cdef void address_of(bytes address, uint64_t* out) except *:
     if len(address) != 16:
@@ -93,7 +84,7 @@ cdef class Door:
 
     def dns(self, bytes data, uint64_t now_ns=0, bint from_orig=True, uint64_t flow=1,
             uint16_t port=53, uint16_t other_port=40000, wire=None):
-        cdef uint8_t* p = exact(data)
+        cdef uint8_t* p = exact_copy(data, len(data))
         cdef uint32_t wire_n = len(data) if wire is None else wire
         self.sink.ts_ns = now_ns
         try:
@@ -104,7 +95,7 @@ cdef class Door:
 
     def dns_name(self, bytes data, uint32_t at):
         """(wire-format name, offset behind it), or None."""
-        cdef uint8_t* p = exact(data)
+        cdef uint8_t* p = exact_copy(data, len(data))
         cdef uint8_t out[dns_name.DNS_NAME_ROOM]
         cdef uint32_t n = 0
         cdef uint32_t end
@@ -121,14 +112,14 @@ cdef class Door:
         dns_table.dns_flush(self.table, now_ns, &self.sink)
 
     def tcp_probe(self, bytes data):
-        cdef uint8_t* p = exact(data)
+        cdef uint8_t* p = exact_copy(data, len(data))
         try:
             return app_dns.dns_tcp_probe(p, len(data), True)
         finally:
             free(p)
 
     def tcp_data(self, bytes data, uint64_t now_ns=0, bint from_orig=True, uint64_t flow=1):
-        cdef uint8_t* p = exact(data)
+        cdef uint8_t* p = exact_copy(data, len(data))
         self.sink.ts_ns = now_ns
         try:
             return app_dns.dns_tcp_data(&self.tcp, self.table, self.cache, &self.sink, flow,
@@ -158,7 +149,7 @@ cdef class Door:
                               not reply if from_orig is None else from_orig, reply, id, seq)
 
     def rtp(self, bytes data, uint64_t now_ns=0, bint from_orig=True):
-        cdef uint8_t* p = exact(data)
+        cdef uint8_t* p = exact_copy(data, len(data))
         self.sink.ts_ns = now_ns
         try:
             return app_rtp.rtp_datagram(&self.rtp_state, &self.sink, from_orig, p, len(data))
@@ -198,7 +189,7 @@ cdef class Door:
 
 
 def banner_tcp(bytes data, bint from_orig, uint16_t port):
-    cdef uint8_t* p = exact(data)
+    cdef uint8_t* p = exact_copy(data, len(data))
     try:
         return app_banner.banner_tcp(p, len(data), from_orig, port)
     finally:
@@ -206,7 +197,7 @@ def banner_tcp(bytes data, bint from_orig, uint16_t port):
 
 
 def banner_udp(bytes data, uint16_t port, uint16_t other_port=40000):
-    cdef uint8_t* p = exact(data)
+    cdef uint8_t* p = exact_copy(data, len(data))
     try:
         return app_banner.banner_udp(p, len(data), True, port, other_port)
     finally:

@@ -1,8 +1,7 @@
 """Test door of the HTTP/1, WebSocket and HTTP/2 recognisers."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy
+from libc.stdlib cimport calloc, free
 
 from sensor._native.app cimport APP_HTTP, APP_HTTP2, APP_WEBSOCKET
 from sensor._native.app_http1 cimport Http1, http1_data, http1_gap, http1_probe
@@ -10,6 +9,7 @@ from sensor._native.app_http2 cimport Http2, http2_data, http2_gap, http2_label,
 from sensor._native.app_websocket cimport WebSocket, ws_data, ws_gap
 from sensor._native.counters cimport C_COUNT
 from sensor._native.counters import Counter
+from sensor._native.exact cimport exact_copy
 from sensor._native.histogram cimport HIST2_LEN, Hist
 from sensor._native.sink cimport AppSink, L_HTTP_RESPONSE, STATUS_MAX
 
@@ -64,10 +64,7 @@ cdef class WebStream:
         cdef uint8_t* copy
         self.sink.ts_ns = ts_ns
         while at < n:
-            copy = <uint8_t*> malloc(n - at)
-            if copy == NULL:
-                raise MemoryError
-            memcpy(copy, <const uint8_t*> octets + at, n - at)
+            copy = exact_copy(<const uint8_t*> octets + at, n - at)
             used = self.feed(from_orig, copy, n - at)
             free(copy)
             assert used <= n - at

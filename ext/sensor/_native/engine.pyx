@@ -14,13 +14,16 @@ from sensor._native.app_dispatch cimport flow_named
 from sensor._native.core cimport LOCAL_MAX, STOP_NAMES, Core
 from sensor._native.core_memory cimport core_free, core_new
 from sensor._native.detect cimport TABLES, Detect, detect_next
+from sensor._native.domains cimport DomainRow, domain_rows
 from sensor._native.decode cimport decode
 from sensor._native.flow cimport TE_ESTABLISHED, flow_two_way
 from sensor._native.histogram cimport HIST2_LEN, HIST3_LEN
+from sensor._native.neighbours cimport NeighbourRow, neighbour_rows
 from sensor._native.packet cimport DECODE_OK, Packet
 from sensor._native.pump cimport core_finish, core_swap_window, pump
 from sensor._native.rows cimport FlowRow
 from sensor._native.sink cimport L_COUNT, NAME_MAX
+from sensor._native.sketch cimport hll_estimate
 from sensor._native.slots cimport SlotRow, SlotTable, slot_row, slot_tells, slots_wake_gauges
 from sensor._native.source cimport PacketSource
 from sensor._native.window cimport EndpointRow, PeerRow, SecondRow, Window
@@ -60,6 +63,8 @@ for _dtype, _size, _name in (
     (dtypes.SECOND, sizeof(SecondRow), "SECOND"),
     (dtypes.FLOW, sizeof(FlowRow), "FLOW"),
     (dtypes.SLOT, sizeof(SlotRow), "SLOT"),
+    (dtypes.DOMAIN, sizeof(DomainRow), "DOMAIN"),
+    (dtypes.NEIGHBOUR, sizeof(NeighbourRow), "NEIGHBOUR"),
 ):
     if _dtype.itemsize != _size:
         raise ImportError(f"dtypes.{_name} is {_dtype.itemsize} octets, C has {_size}")
@@ -250,20 +255,25 @@ cdef class Engine:
             n = 0
             with nogil:
                 for i in range(t.n_touched):
-                    if slot_tells(&t.slots[t.touched[i]]):
-                        slot_row(t, t.touched[i], &d.rows[n])
+                    if slot_tells(t, &t.slots[t.touched[i]]):
+                        slot_row(t, t.touched[i], &(<SlotRow*> d.rows)[n])
                         n += 1
             tables[TABLE_NAMES[k]] = copy_out(d.rows, n * sizeof(SlotRow), dtypes.SLOT)
+        n = domain_rows(d.domains, <DomainRow*> d.rows)
+        tables["domain"] = copy_out(d.rows, n * sizeof(DomainRow), dtypes.DOMAIN)
+        n = neighbour_rows(d.neighbours, <NeighbourRow*> d.rows)
+        tables["neighbour"] = copy_out(d.rows, n * sizeof(NeighbourRow), dtypes.NEIGHBOUR)
         sensor = np.zeros(1, dtypes.SENSOR)
         if w.n_seconds:
             for k in range(3):
                 sensor["packets"] += w.seconds[w.n_seconds - 1].packets[k]
                 sensor["bytes"] += w.seconds[w.n_seconds - 1].bytes[k]
+        sensor["dhcp_requests"] = d.dhcp_requests
+        sensor["dhcp_clients"] = hll_estimate(&d.dhcp_clients)
         both = d.two_way + d.one_way
         sensor["one_way_share"] = d.one_way / both if both >= HANDSHAKES_TO_JUDGE else float("nan")
         tables["sensor"] = sensor
-        out = {"start_ns": d.start_ns, "end_ns": min(d.end_ns, max(self.c.clock_ns, d.start_ns)),
-               "tables": tables}
+        out = {"start_ns": d.start_ns, "end_ns": max(d.start_ns, min(d.end_ns, self.c.clock_ns)), "tables": tables}
         detect_next(d)
         return out
 

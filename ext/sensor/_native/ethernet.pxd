@@ -12,7 +12,7 @@ from sensor._native.decode_state cimport (
     AT_ETHERNET, AT_ETHERTYPE, AT_IPV4, AT_IPV6, AT_LLC, AT_MPLS, AT_PPP, AT_PPPOE, AT_SNAP,
     count_outer, Decoder, ends, Layer, limit, malformed, short_of, skip, unsupported, Walk,
 )
-from sensor._native.packet cimport DECODE_NO_FLOW
+from sensor._native.packet cimport DECODE_ARP, DECODE_NO_FLOW
 from sensor._native.span cimport span_be16, span_be32, span_has, span_u8
 
 
@@ -52,7 +52,7 @@ cdef inline Layer ethertype_step(Decoder* d, Walk* w) noexcept nogil:
         return AT_LLC
     if kind == 0x0806:
         count_outer(d, w, DC_ARP)
-        return ends(w, DECODE_NO_FLOW)
+        return ends(w, DECODE_ARP)
     if kind == 0x8847 or kind == 0x8848:
         return AT_MPLS
     if kind == 0x8864:

@@ -4,7 +4,14 @@
 # For a service, host or reflection row the count is of what came towards the key; for a source row
 # of what the key sent. Packets of connections where both sides speak are not counted here at all.
 cpdef enum Feature:
-    F_SYN_NEW = 0                # first SYN of an attempt
+    F_UDP_BYTES = 0
+    F_ICMP_ECHO_BYTES
+    F_FRAG_BYTES
+    F_REFL_BYTES
+    F_REFL_REQUEST_BYTES
+    F_REFL_ANSWER_BYTES
+    # From here on, three are worth a row (slots.pxd).
+    F_SYN_NEW                    # first SYN of an attempt
     F_SYN_RETRANS
     F_SYN_SILENT                 # 1.25 s after its SYN: no end, no second SYN
     F_SYN_REFUSED                # RST by the responder, or an ICMP error
@@ -20,21 +27,15 @@ cpdef enum Feature:
     F_STRAY_ANSWERED             # such flows that turned out to be connections: the other side spoke
     F_CONN_CLOSED
     F_UDP_PACKETS                # datagrams while the other side has not spoken
-    F_UDP_BYTES
     F_UDP_FLOWS
     F_UDP_ANSWERED               # first answer of the other side
     F_UDP_UNREACHABLE            # an ICMP error came back for it
     F_ICMP_ECHO
-    F_ICMP_ECHO_BYTES
     F_ICMP_ERROR
     F_ICMP_OTHER
     F_FRAG_PACKETS
-    F_FRAG_BYTES
-    F_REFL_BYTES
     F_REFL_REQUESTS              # where the question was seen
-    F_REFL_REQUEST_BYTES
     F_REFL_ANSWERS
-    F_REFL_ANSWER_BYTES
     F_HTTP_REQUESTS
     F_HTTP_POSTS
     F_HTTP_4XX
@@ -42,12 +43,12 @@ cpdef enum Feature:
     F_TLS_HELLOS
     F_TLS_FAILED
     F_TLS_TURNS
-    F_QUIC_INITIALS
+    F_QUIC_INITIALS              # connections begun
     F_DNS_QUERIES
     F_DNS_NXDOMAIN
     F_DNS_SERVFAIL
     F_DNS_ANY                    # ANY, TXT, RRSIG, DNSKEY: what amplifies
-    # From here on, a single one is worth a row (slots.pxd).
+    # From here on, a single one is.
     F_ICMP_ODD                   # echo whose length differs from the one before it (not a ping's)
     F_ICMP_REPLY_STRAY           # echo reply without a request
     F_FRAG_LATER                 # not the first of its datagram
@@ -58,7 +59,7 @@ cpdef enum Feature:
     F_AUTH_FAILURES              # said in clear: FTP 530, HTTP 401, ...
     F_AUTH_SESSIONS              # log-in sessions that ended
     F_AUTH_SHORT                 # of these, as small and short as a failed log-in
-    F_DHCP_DISCOVERS
+    F_DHCP_REQUESTS
     F_CONN_EMPTY                 # closed after a handshake, nothing said by its originator
     F_SYN_EVICTED                # given up to make room
     F_COUNT
@@ -76,5 +77,6 @@ cpdef enum Gauge:                # how things stand, at the last sweep
     G_COUNT
 
 cdef enum:
+    F_BYTES = F_SYN_NEW            # below: octets
     F_TELLING = F_ICMP_ODD
     G_TELLING = G_CONN_SLOW_HEADER

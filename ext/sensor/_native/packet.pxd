@@ -16,6 +16,7 @@ cdef enum DecodeResult:
     DECODE_TRUNCATED = 2       # the capture ends before the header does
     DECODE_MALFORMED = 3       # the header contradicts itself
     DECODE_UNSUPPORTED = 4     # a format we do not know
+    DECODE_ARP = 5             # as NO_FLOW; the message is payload[0..captured)
 
 cdef enum TcpFlag:
     TCP_FIN = 1

@@ -15,7 +15,8 @@ from sensor._native.detect cimport detect_begin, detect_tick
 from sensor._native.flow cimport END_FORCED, END_IDLE, LEAF_OTHER, Flow
 from sensor._native.half_open cimport HalfOpen, half_open_at
 from sensor._native.lifecycle cimport flow_end, idle_limit_ns
-from sensor._native.packet cimport DECODE_OK, DecodeResult, Packet
+from sensor._native.neighbours cimport neighbour_arp
+from sensor._native.packet cimport DECODE_ARP, DECODE_OK, DecodeResult, Packet
 from sensor._native.rows cimport ROWS_MAX, ROWS_RESERVE
 from sensor._native.slow cimport slow_sweep
 from sensor._native.source cimport RawPacket
@@ -154,6 +155,8 @@ cdef inline void packet(Core* c, DecodeResult result, const Packet* p) noexcept 
     if result != DECODE_OK:
         c.health.no_flow += 1
         count_stray(c, p.wire_len, LEAF_OTHER)
+        if result == DECODE_ARP and c.detect != NULL:
+            neighbour_arp(c.detect.neighbours, p.payload, p.captured, p.ts_ns, c.secret)
     elif p.proto == 6:
         tcp_packet(c, p)
     else:

@@ -39,6 +39,9 @@ cdef struct AppSink:
     uint64_t uri                 # hash of the target of the newest HTTP request, and of its path
     uint64_t path
     bint asked                   # uri and path were set by this call
+    uint8_t question_len         # != 0: question[0..question_len) was asked for by this call
+    uint16_t question_type
+    uint8_t question[NAME_MAX + 1]   # wire format, lower case, with the root's 0
     uint8_t name_source          # != NAME_NONE: name[0..name_len) was set by this call
     uint8_t name_len
     uint8_t name[NAME_MAX + 1]
@@ -76,6 +79,14 @@ cdef inline void sink_target(AppSink* s, const uint8_t* p, uint32_t n) noexcept 
     if not in_query:
         s.path = h
     s.asked = True
+
+
+cdef inline void sink_question(AppSink* s, const uint8_t* name, uint32_t n,
+                               uint16_t qtype) noexcept nogil:
+    if 0 < n <= NAME_MAX:
+        s.question_len = <uint8_t> n
+        s.question_type = qtype
+        memcpy(s.question, name, n)
 
 
 cdef inline void sink_name(AppSink* s, NameSource source,

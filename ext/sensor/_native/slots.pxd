@@ -10,7 +10,7 @@
 # ADMIT_A_TICK per 100 ms, so that made-up addresses cost little and push out nobody who stays.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
-from sensor._native.features cimport F_COUNT, F_TELLING, G_COUNT, G_TELLING
+from sensor._native.features cimport F_BYTES, F_COUNT, F_TELLING, G_COUNT, G_TELLING
 from sensor._native.packet cimport sensor_mum
 from sensor._native.sketch cimport (
     Hll, Marks, Mix, Top, hll_estimate, marks_estimate, mix_top_share, top_first)
@@ -219,13 +219,13 @@ cdef inline void slots_wake_gauges(SlotTable* t) noexcept nogil:
             slot_wake(t, &t.slots[i], i)
 
 
-cdef inline bint slot_tells(const Slot* s) noexcept nogil:
+cdef inline bint slot_tells(const SlotTable* t, const Slot* s) noexcept nogil:
     # Whether its row is worth handing out: once or twice is nothing, but for what counts singly.
     cdef uint32_t i
-    if s.top.total > 2 or s.x.scan.failures:               # (or, of a service, that many URIs)
+    if s.top.total > 2 or (not t.web and s.x.scan.failures):
         return True
-    for i in range(F_TELLING, F_COUNT):
-        if s.n[i]:
+    for i in range(F_BYTES, F_COUNT):
+        if s.n[i] > (0 if i >= F_TELLING else 2):
             return True
     for i in range(G_TELLING, G_COUNT):
         if s.gauge[i]:

@@ -13,7 +13,7 @@ from sensor._native.counters cimport (
     C_HANDSHAKES, C_LOST_DOWNSTREAM, C_LOST_UPSTREAM, C_OUT_OF_ORDER, C_RESETS, C_RETRANSMISSIONS,
     C_SPURIOUS, C_ZERO_WINDOWS)
 from sensor._native.detect cimport (
-    detect_closed, detect_stray, detect_stray_answered)
+    detect_attempt_over, detect_closed, detect_stray, detect_stray_answered)
 from sensor._native.features cimport (
     F_SYN_ABORTED, F_SYN_FAILED, F_SYN_REFUSED, F_SYN_RETRANS)
 from sensor._native.flow cimport (
@@ -21,7 +21,7 @@ from sensor._native.flow cimport (
     FLOW_TURNED, LEAF_OTHER_TCP, TE_CLOSED, TE_ESTABLISHED, TE_INACTIVE, TE_RESET, Flow, Half,
     flow_closed)
 from sensor._native.half_open cimport (
-    HO_JUDGED, HO_RST_ORIG, HO_RST_RESP, HO_SYNACK, HO_TIMESTAMPS, HalfOpen, half_open_find, key_equal)
+    HO_JUDGED, HO_RST_ORIG, HO_RST_RESP, HO_SYNACK, HO_TIMESTAMPS, HO_UNREACHABLE, HalfOpen, half_open_find, key_equal)
 from sensor._native.histogram cimport hist_record
 from sensor._native.lifecycle cimport flow_end, flow_new, idle_limit_ns
 from sensor._native.packet cimport (
@@ -156,6 +156,8 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
             return NIL
     elif flags & TCP_RST and not flags & TCP_FIN:
         if not e.flags & (HO_RST_ORIG | HO_RST_RESP):
+            if not e.flags & HO_UNREACHABLE:
+                detect_attempt_over(c.detect, e.key, e.orig_dir, e.role)
             e.flags |= HO_RST_ORIG if from_orig else HO_RST_RESP
             e.rst_seq = p.seq
             if from_orig:

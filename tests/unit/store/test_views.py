@@ -209,4 +209,6 @@ def test_named_questions(path: str) -> None:
         assert ask.failures(5) == [(SLOW, 2, 0, 0, 3)]
         assert [(k.kind, k.histogram) for k in ask.kinds()] == [("tcp_rtt", histogram([5]))]
         assert ask.anomalies() == [("ip_bad_length", 1)]
+        assert ask.failed_hosts(9) == [("192.0.2.9", "S0", 2, 1), ("192.0.2.9", "REJ", 1, 1)]
+        assert ask.losses() == (0, 1, 0, None, None, 0, 0, 0, 0)
         assert ask.quality() == [("degraded", 1), ("ok", 1)]

@@ -1,0 +1,19 @@
+from collections.abc import Sequence
+from typing import Any
+
+DOOR_SECRET: tuple[int, ...]
+RESULTS: tuple[str, ...]
+
+class Decoding:
+    def __init__(self, secret: Sequence[int] = ...) -> None: ...
+    def frame(
+        self, link: int, data: bytes, wire_len: int | None = None, ts_ns: int = 0
+    ) -> dict[str, Any]: ...
+    @property
+    def counts(self) -> dict[str, int]: ...
+    @property
+    def anomalies(self) -> dict[str, int]: ...
+    @property
+    def unknown_links(self) -> dict[int, int]: ...
+
+def decode_frame(link: int, data: bytes, wire_len: int | None = None) -> dict[str, Any]: ...
