@@ -83,6 +83,16 @@ def clocks(net: Net, *, hours: float = 1.2) -> Iterator[Frame]:
             now += 64 + net.rng.uniform(-0.5, 0.5)
 
 
+def clock_server(net: Net, *, seconds: float = 12, rate: float = 250) -> Iterator[Frame]:
+    """We are an NTP server of 3,000 clients, most of which ask from port 123."""
+    host = net.host.address
+    for ts in net.poisson(0, seconds, rate):
+        client = net.far(10_000 + net.rng.randrange(3000))
+        sport = 123 if net.rng.random() < 0.7 else net.port()
+        yield ts, frames.udp(client, host, sport, 123, payloads.ntp(3), 50)
+        yield ts + 30 * US, frames.udp(host, client, 123, sport, payloads.ntp(4))
+
+
 def surfing(net: Net, *, hours: float = 1.2, every_s: float = 45) -> Iterator[Frame]:
     """A person: connections to a few sites at a person's times, of all sizes."""
     now = 3.0

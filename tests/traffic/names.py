@@ -22,9 +22,10 @@ def exchange(
     took_us: int = 300,
     edns: int = 1232,
     answered: bool = True,
+    sport: int | None = None,
 ) -> Iterator[Frame]:
     """A question and its answer; `size` octets of records instead of one address."""
-    sport, ident = net.port(), net.rng.getrandbits(16)
+    sport, ident = sport or net.port(), net.rng.getrandbits(16)
     yield ts, frames.udp(client, server, sport, 53, payloads.query(ident, qname, kind, edns=edns))
     if not answered:
         return
@@ -74,6 +75,15 @@ def authoritative(net: Net, *, seconds: float = 10, rate: float = 200) -> Iterat
         yield from exchange(
             net, ts, net.far(7000 + net.rng.randrange(500)), net.host.address, name,
             kind=kind, size=size, rcode=NXDOMAIN if net.rng.random() < 0.05 else 0, took_us=90,
+        )  # fmt: skip
+
+
+def old_resolvers(net: Net, *, seconds: float = 10, rate: float = 250) -> Iterator[Frame]:
+    """We are authoritative; 800 resolvers ask from port 53, as they did before 2008."""
+    for ts in net.poisson(0, seconds, rate):
+        yield from exchange(
+            net, ts, net.far(7600 + net.rng.randrange(800)), net.host.address,
+            f"{net.rng.choice(WORDS)}.example.net", size=220, took_us=90, sport=53,
         )  # fmt: skip
 
 

@@ -49,6 +49,7 @@ class Net:
     def __init__(self, version: int, seed: str) -> None:
         self.version = version
         self.rng = random.Random(f"{seed}/{version}")
+        self._ports = self.rng.randrange(28231)
         self.host = Host(self.own(10), LINUX, 77_000_000)
 
     def own(self, n: int) -> bytes:
@@ -92,8 +93,9 @@ class Net:
         return self.noise[at : at + size]
 
     def port(self) -> int:
-        """An ephemeral one."""
-        return self.rng.randrange(32768, 60999)
+        """An ephemeral one; it comes again after 28,231 others: no stack reuses one in use."""
+        self._ports += 7919
+        return 32768 + self._ports % 28231
 
     def at(self, seconds: float) -> int:
         """Packet time of so many seconds after the start."""

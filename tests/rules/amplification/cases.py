@@ -53,5 +53,7 @@ CASES = [
     benign("our resolver asks 200 servers, 250/s", names.looked_up, quiet=True),
     benign("mDNS and SSDP chatter", segment.chatter, quiet=True),
     benign("NTP client", lambda net: covert.clocks(net, hours=0.5), quiet=True),
+    benign("NTP server of 3,000 clients", covert.clock_server, quiet=True),
+    benign("resolvers that ask from port 53", names.old_resolvers, quiet=True),
     benign("our resolver is dead", names.dead_resolver, quiet=True),
 ]
