@@ -8,7 +8,7 @@ import struct
 
 from tests.traffic import frames
 from tests.traffic.frames import ACK, FIN, PSH, RST, SYN
-from tests.traffic.net import MS, US, Frame, Host, Net
+from tests.traffic.net import MS, US, Frame, Host, Net, Stack
 
 UP, DOWN = 0, 1  # the client's, the server's segments
 NEAR_NS = 60 * US  # until the host in front of the sensor answers
@@ -94,7 +94,7 @@ class Talk:
             self.seq[side] += len(payload) + bool(flags & (SYN | FIN))
 
     @staticmethod
-    def _syn_options(stack, timestamps: bytes) -> bytes:
+    def _syn_options(stack: Stack, timestamps: bytes) -> bytes:
         values = {"M": struct.pack(">H", stack.mss), "W": bytes((stack.scale,)), "T": timestamps}
         kinds = stack.layout if timestamps else stack.layout.replace("T", "")
         return b"".join(OPTIONS[kind] + values.get(kind, b"") for kind in kinds)
@@ -173,7 +173,3 @@ class Talk:
         """Let everything that is under way arrive: the clock is past the last frame."""
         self.now = max(self.now, max(ts for ts, _ in self.out))
         return self
-
-    @property
-    def seconds(self) -> float:
-        return (self.now - self.out[0][0]) / 1e9
