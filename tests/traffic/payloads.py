@@ -3,7 +3,6 @@
 import struct
 from random import Random
 
-CRLF = b"\r\n"
 AGENTS = (
     b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
     b"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/138.0 Safari/537.36",
