@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid5
 
+import numpy as np
+
 from sensor.detect.columns import DERIVED, readable
 from sensor.detect.confidence import level
 from sensor.detect.counterparts import Counterparts
