@@ -124,12 +124,19 @@ class Learned:
         self._table[3, slots] = seen + gaps
 
     def _normal(self, mean: Values, variance: Values, seen: Values) -> tuple[Values, Values]:
-        """Mean, and the dispersion of one more window, which the mean's own error widens."""
+        """Mean and dispersion to judge one more window by.
+
+        Both are estimates of `n` windows. The dispersion is widened by the mean's variance and by
+        one standard error of its own, (excess kurtosis + 2) / n: else heavy-tailed counts exceed
+        their tail several times too often (measured: 3.5 times at mean 5, dispersion 20).
+        """
+        floor = np.maximum(mean, self.spec.floor_mean)
         least = np.where(seen < self._warm, PRIOR_DISPERSION, LEAST_DISPERSION)
-        ratio = np.divide(variance, mean, out=np.zeros(len(mean)), where=mean > 0)
-        wide = 1 + 1 / np.maximum(np.minimum(seen, 2 / self._gain), 1)
-        dispersion = np.clip(np.maximum(ratio * wide, least), least, MOST_DISPERSION)
-        return np.maximum(mean, self.spec.floor_mean), dispersion
+        d = np.divide(variance, mean, out=np.zeros(len(mean)), where=mean > 0)
+        d = np.minimum(np.maximum(d, 1.0), MOST_DISPERSION)
+        n = np.maximum(np.minimum(seen, 2 / self._gain), 1)
+        error = np.sqrt((2 + 6 * (d - 1) / floor + 1 / (d * floor)) / n)
+        return floor, np.maximum(d * (1 + 1 / n) * (1 + error), least)
 
     def look(self, slots: Slots, value: Values, scale: Values) -> Look:
         """Hold one window's values against what was normal; CUSUM takes them in."""

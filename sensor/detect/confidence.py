@@ -35,7 +35,7 @@ def posterior(rule: Confidence, scope: Mapping[str, Any], size: int) -> Values:
         total = total + nats
     raw, mended = zip(*TABLE, strict=True)
     calibrated = np.interp(1 / (1 + np.exp(-total)), raw, mended)
-    return np.minimum(calibrated, rule.cap)
+    return np.asarray(np.minimum(calibrated, rule.cap))
 
 
 def false_positive_probability(

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from sensor._native.faces import Rows
 from sensor.detect.columns import Dtype
 from sensor.detect.evaluate import Runner
 from sensor.detect.event import event_id
@@ -14,7 +15,7 @@ from sensor.detect.window import Features, Span, Sums, View
 from sensor.model.rows import SecurityEventRow
 
 STATE_VERSION = 1
-READY = frozenset({"pair"})  # tables that come as whole windows already
+WHOLE = frozenset({"pair"})  # tables of which whole windows come, not seconds
 _Group = tuple[str, int]  # table, window in seconds
 
 
@@ -56,7 +57,7 @@ class Detector:
         self._sums = {
             group: self._sums.get(group) or Sums(group[1])
             for group in self._groups
-            if group[1] > 1 and group[0] not in READY
+            if group[1] > 1 and group[0] not in WHOLE
         }
         self._errors.extend(rules.errors)
 
@@ -88,7 +89,7 @@ class Detector:
         views = {name: View(rows) for name, rows in tables.items()}
         for group, rules in self._groups.items():
             table = group[0]
-            if table not in tables:
+            if table not in tables or table in WHOLE:
                 continue
             if (open_sums := self._sums.get(group)) is not None:
                 if open_sums.add(tables[table], start_ns, end_ns):
@@ -96,6 +97,12 @@ class Detector:
             else:
                 self._run(rules, views[table], Span(start_ns, end_ns))
         self._lives.tick(end_ns)
+
+    def whole(self, table: str, rows: Rows, start_ns: int, end_ns: int) -> None:
+        """One whole window of a table that does not come by the second (Beacons)."""
+        for group, rules in self._groups.items():
+            if group[0] == table:
+                self._run(rules, View(rows), Span(start_ns, end_ns))
 
     def finish(self) -> None:
         """End of input: unfinished windows count, and what still went on stays open."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from sensor._native.faces import Rows
 from sensor.detect.baseline import Learned, Look, Slots
-from sensor.detect.columns import Dtype
+from sensor.detect.columns import Dtype, generations_of, slots_of
 from sensor.detect.confidence import posterior
 from sensor.detect.expression import Truths, Values
 from sensor.detect.rule import Rule
@@ -100,8 +100,8 @@ class Runner:
         if self._is_off(sensor) or not len(view.rows):
             return outcome
         mask = self.rule.gate.truths(Scope(view, sensor, self.rule.params, {}), len(view.rows))
-        slots = view.rows["slot"]
-        mask = (mask | self.memory.watched(slots.astype(np.intp))) & (slots < MOST_SLOTS)
+        slots = slots_of(view.rows)
+        mask = (mask | self.memory.watched(slots)) & (slots < MOST_SLOTS)
         if not mask.any():
             return outcome
         rows = view.rows[mask]
@@ -237,19 +237,22 @@ class Runner:
             for e in (rule.event.packets, rule.event.bytes)
         ]
         rows = scope.view.rows
+        generations = generations_of(rows)
         for i in np.flatnonzero(new | opened).tolist():
             slot = int(slots[i])
             first = not opened[i]
             p_model = self._joint(slot, hits[:, i]) if first else None
             packets, octets = (
-                float(total[slot]) if first else (float(a[i]) if a is not None and active[i] else 0.0)
+                float(total[slot])
+                if first
+                else (float(a[i]) if a is not None and active[i] else 0.0)
                 for total, a in zip((memory.packets, memory.bytes), amounts, strict=True)
             )
             outcome.findings.append(
                 Finding(
                     row=rows[i],
                     slot=slot,
-                    generation=int(rows["generation"][i]),
+                    generation=int(generations[i]),
                     hit=bool(hit[i]),
                     risen=bool(up[i]),
                     active=bool(active[i]),

@@ -38,19 +38,12 @@ EVENT_TYPES = (
 )
 MODELS = ("negbin", "poisson", "binomial")
 PARTIES = ("key", "top", "none")
-# What makes two rows the same event; `dst_ip` and `src_ip` are both the address of the key.
+# What makes two rows the same event. A table has one address, whichever side it is on, or a pair.
 KEY_WORDS = {
-    "rule": "rule",
-    "class": "class",
-    "dst_ip": "address",
-    "src_ip": "address",
-    "address": "address",
-    "dst_port": "port",
-    "refl_proto": "port",
-    "port": "port",
-    "protocol": "protocol",
-    "name": "name",
-    "mac": "mac",
+    "dst_ip": ("peer", "address"),
+    "src_ip": ("address",),
+    "dst_port": ("port",),
+    "refl_proto": ("port",),
 }
 # table -> where the parties of an event are found unless [event] says otherwise
 _PARTIES = {
@@ -90,7 +83,9 @@ class _Names:
         if expression is default:
             return expression
         for name in sorted(expression.names - self._known):
-            raise table.error(key, f"{key}: unknown column or feature {name}", first_line(expression))
+            raise table.error(
+                key, f"{key}: unknown column or feature {name}", first_line(expression)
+            )
         for function, feature in sorted(expression.statistics):
             if feature not in self.baselined:
                 reason = f"{key}: {function}({feature}) needs a [baseline.{feature}]"
@@ -163,7 +158,7 @@ def parse_rule(source: Source, values: Mapping[str, object], tables: Tables) -> 
 
 def _params(table: Table, names: _Names) -> dict[str, float]:
     params = {}
-    for name in table.keys():
+    for name in table.rest():
         names.add(table, name, name)
         params[name] = table.number(name)
     return params
@@ -171,7 +166,7 @@ def _params(table: Table, names: _Names) -> dict[str, float]:
 
 def _features(table: Table, names: _Names) -> tuple[tuple[str, Expression], ...]:
     features = []
-    for name in table.keys():
+    for name in table.rest():
         expression = names.take(table, name)
         names.add(table, name, name)
         features.append((name, expression))
@@ -182,7 +177,7 @@ def _baselines(
     table: Table, names: _Names, features: Mapping[str, Expression]
 ) -> tuple[Baseline, ...]:
     baselines = []
-    for name in table.keys():
+    for name in table.rest():
         part = table.table(name)
         if name not in features:
             raise table.error(name, f"[baseline.{name}]: unknown feature {name}")
@@ -302,11 +297,14 @@ def _event(table: Table, names: _Names, rows: str) -> EventParts:
 
 def _lifecycle(table: Table, names: _Names, keys: tuple[str, ...]) -> Lifecycle:
     key = table.words("key") or ("rule", *keys)
+    parts = []
     for word in key:
-        if word not in KEY_WORDS or KEY_WORDS[word] not in (*keys, "rule", "class"):
+        known = [part for part in KEY_WORDS.get(word, (word,)) if part in (*keys, "rule", "class")]
+        if not known:
             raise table.error("key", f"key: {word!r} names no part of this table's key", word)
+        parts.append(known[0])
     lifecycle = Lifecycle(
-        key=tuple(KEY_WORDS[word] for word in key),
+        key=tuple(parts),
         clear=names.take(table, "clear"),
         hold_s=table.seconds("hold", 30),
         update_s=table.seconds("update", 10),
@@ -318,7 +316,7 @@ def _lifecycle(table: Table, names: _Names, keys: tuple[str, ...]) -> Lifecycle:
 
 
 def _texts(table: Table) -> dict[str, str]:
-    return {name: table.text(name) for name in table.keys()}
+    return {name: table.text(name) for name in table.rest()}
 
 
 def _allow(table: Table) -> Allow:
@@ -347,7 +345,7 @@ def _tests(parts: list[Table], window_s: int, names: _Names) -> tuple[RuleTest, 
     for part in parts:
         pcap = part.text("pcap", None)
         series_part = part.table("series", {})
-        series = {name: _series(series_part, name, names) for name in series_part.keys()}
+        series = {name: _series(series_part, name, names) for name in series_part.rest()}
         if (pcap is None) == (not series):
             raise part.error("", "a test has either a series or a pcap")
         tests.append(
@@ -383,7 +381,7 @@ def _series(table: Table, name: str, names: _Names) -> tuple[float, ...]:
 
 def _expect(table: Table) -> dict[str, str | int | float]:
     expect: dict[str, str | int | float] = {}
-    for key in table.keys():
+    for key in table.rest():
         match key:
             case "opens" | "open_by" | "clear_by":
                 expect[key] = table.whole(key)

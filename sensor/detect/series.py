@@ -54,7 +54,9 @@ def _play(rule: Rule, test: RuleTest, columns: Tables) -> list[SecurityEventRow]
         now = {name: v[step] if step < len(v) else 0.0 for name, v in test.series.items()}
         tables = {rule.table: _row(columns[rule.table], now)}
         if "sensor" in columns and rule.table != "sensor":
-            named = {n.removeprefix("sensor."): v for n, v in now.items() if n.startswith("sensor.")}
+            named = {
+                n.removeprefix("sensor."): v for n, v in now.items() if n.startswith("sensor.")
+            }
             tables["sensor"] = _row(columns["sensor"], named)
         detector.features(Features(start_ns=start_ns, end_ns=start_ns + NS, tables=tables))
     detector.finish()

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sensor._native.faces import Rows
 from sensor.detect.baseline import Learned, Slots
-from sensor.detect.columns import Dtype, key_columns
+from sensor.detect.columns import Dtype, generations_of, key_columns, slots_of
 from sensor.detect.expression import Truths, Values
 from sensor.detect.parse import MOST_WINDOWS
 from sensor.model.address import address_text
@@ -22,7 +22,7 @@ def key_of(row: np.void, columns: Iterable[str]) -> dict[str, str | int]:
     key: dict[str, str | int] = {}
     for name in columns:
         value = row[name]
-        if name == "address":
+        if name in ("address", "peer"):
             key[name] = address_text(value.tobytes())
         elif name == "mac":
             key[name] = value.tobytes().hex(":")
@@ -34,7 +34,7 @@ def key_of(row: np.void, columns: Iterable[str]) -> dict[str, str | int]:
 
 
 class Memory:
-    """Hits of the last windows and the candidate that they make, and the baselines, of every key."""
+    """Of every key: the hits of its last windows, the candidate that they make, its baselines."""
 
     def __init__(self, dtype: Dtype, windows: list[int], learned: dict[str, Learned]) -> None:
         """`windows`: of each condition, how many windows its rise looks back."""
@@ -47,8 +47,8 @@ class Memory:
         self.bytes: Values = np.zeros(0)
         self.log_p: Values = np.zeros(0)  # sum of ln p over its hits
         self._columns = key_columns(dtype)
-        key_fields = [(name, dtype[name]) for name in self._columns]
-        self._keys = np.zeros(0, np.dtype(key_fields or [("slot", "<u4")]))
+        named = self._columns or ("slot",)  # a table of one row has no key
+        self._keys = np.zeros(0, np.dtype([(name, dtype[name]) for name in named]))
         self._known: Truths = np.zeros(0, np.bool_)
         self._generation: NDArray[np.uint32] = np.zeros(0, np.uint32)
         self._tick: NDArray[np.int64] = np.zeros(0, np.int64)
@@ -64,10 +64,10 @@ class Memory:
 
     def enter(self, rows: Rows, tick: int) -> Slots:
         """The rows' slots, made ready for window `tick`: what was skipped since is made up for."""
-        slots = rows["slot"].astype(np.intp)
+        slots, generations = slots_of(rows), generations_of(rows)
         if len(slots) and int(slots.max()) >= len(self.opened):
             self._grow(1 << int(slots.max()).bit_length())
-        fresh = ~self._known[slots] | (self._generation[slots] != rows["generation"])
+        fresh = ~self._known[slots] | (self._generation[slots] != generations)
         if fresh.any():
             self._take(slots[fresh], rows[fresh], tick)
         gaps = np.maximum(tick - self._tick[slots] - 1, 0)
@@ -96,7 +96,7 @@ class Memory:
 
     def _take(self, slots: Slots, rows: Rows, tick: int) -> None:
         self._known[slots] = True
-        self._generation[slots] = rows["generation"]
+        self._generation[slots] = generations_of(rows)
         self._tick[slots] = tick - 1
         self.opened[slots] = False
         self.history[:, slots] = 0

@@ -1,4 +1,4 @@
-"""One window of one table: views of columns for expressions, and seconds added up to longer windows."""
+"""One window of one table: columns for expressions, and seconds added up to longer windows."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,10 +8,20 @@ import numpy as np
 
 from sensor._native.faces import Rows
 from sensor.detect.baseline import Look
-from sensor.detect.columns import DERIVED, TOP, Dtype, counts, levels, peaks
+from sensor.detect.columns import (
+    DERIVED,
+    TOP,
+    Dtype,
+    counts,
+    generations_of,
+    levels,
+    peaks,
+    slots_of,
+)
 from sensor.detect.expression import Expression, Values
 
 NS = 1_000_000_000
+NOTHING = np.dtype([("nothing", "u1")])  # before the first row says what its table has
 
 
 class Features(TypedDict):
@@ -54,7 +64,11 @@ class Scope(dict[str, Any]):
     """Names of expressions to values, found on first use."""
 
     def __init__(
-        self, view: View, sensor: View | None, params: Mapping[str, float], features: Mapping[str, Expression]
+        self,
+        view: View,
+        sensor: View | None,
+        params: Mapping[str, float],
+        features: Mapping[str, Expression],
     ) -> None:
         super().__init__(params)
         self.view = view
@@ -94,7 +108,7 @@ class Sums:
         self._length_ns = seconds * NS
         self._number: int | None = None  # of the window that is being filled
         self._end_ns = 0
-        self._rows: Rows | None = None
+        self._rows = np.zeros(0, NOTHING)  # by slot
         self._used = np.zeros(0, np.bool_)
 
     def closes_before(self, start_ns: int) -> bool:
@@ -109,7 +123,7 @@ class Sums:
         self._end_ns = max(self._end_ns, end_ns)
         if len(rows):
             self._merge(rows)
-        elif self._rows is None:
+        elif self._rows.dtype == NOTHING:
             self._rows = rows
         return (start_ns + NS) % self._length_ns == 0
 
@@ -119,16 +133,15 @@ class Sums:
             return None
         start_ns = self._number * self._length_ns
         span = Span(start_ns, min(self._end_ns, start_ns + self._length_ns))
-        assert self._rows is not None  # add() was called
         rows = self._rows[np.flatnonzero(self._used)]
         self._number = None
         self._used[:] = False
         return rows, span
 
     def _merge(self, rows: Rows) -> None:
-        slots = rows["slot"].astype(np.intp)
+        slots, generations = slots_of(rows), generations_of(rows)
         table = self._room(rows.dtype, int(slots.max()) + 1)
-        same = self._used[slots] & (table["generation"][slots] == rows["generation"])
+        same = self._used[slots] & (generations_of(table)[slots] == generations)
         table[slots[~same]] = rows[~same]
         self._used[slots] = True
         if not same.any():
@@ -153,10 +166,10 @@ class Sums:
             table[name][slots] = rows[name]
 
     def _room(self, dtype: Dtype, size: int) -> Rows:
-        if self._rows is None or len(self._rows) < size or self._rows.dtype != dtype:
+        if len(self._rows) < size or self._rows.dtype != dtype:
             grown = np.zeros(max(64, 1 << (size - 1).bit_length()), dtype)
             used = np.zeros(len(grown), np.bool_)
-            if self._rows is not None and self._rows.dtype == dtype:
+            if self._rows.dtype == dtype:
                 grown[: len(self._rows)] = self._rows
                 used[: len(self._used)] = self._used
             self._rows, self._used = grown, used

@@ -7,8 +7,9 @@ Flags are letters of "SAFRPUEC"; time moves on by 1 ms a segment unless told oth
 """
 
 import socket
-import struct
 from dataclasses import dataclass, field
+
+from tests.traffic import frames
 
 MS = 1_000_000
 ETHERNET = 1
@@ -16,6 +17,11 @@ FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16, "U": 32, "E": 64, "C": 128}
 START_NS = 1_700_000_000_000_000_000
 
 Frame = tuple[int, bytes, int, int]
+
+
+def packed(address: str) -> bytes:
+    """The octets of an address of either family."""
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
 
 
 def tcp_frame(
@@ -30,30 +36,27 @@ def tcp_frame(
     window: int = 64240,
     options: bytes = b"",
 ) -> bytes:
-    options += b"\0" * (-len(options) % 4)
     bits = sum(FLAGS[c] for c in flags)
-    offset = (20 + len(options)) // 4 << 4
-    tcp = struct.pack(
-        ">HHIIBBHHH", sport, dport, seq % 2**32, ack % 2**32, offset, bits, window, 0, 0
+    return frames.tcp(
+        packed(src),
+        packed(dst),
+        sport,
+        dport,
+        seq,
+        ack,
+        bits,
+        payload,
+        window=window,
+        options=options,
     )
-    return ip_frame(src, dst, 6, tcp + options + payload)
 
 
 def udp_frame(src: str, dst: str, sport: int, dport: int, payload: bytes) -> bytes:
-    udp = struct.pack(">HHHH", sport, dport, 8 + len(payload), 0) + payload
-    return ip_frame(src, dst, 17, udp)
+    return frames.udp(packed(src), packed(dst), sport, dport, payload)
 
 
 def ip_frame(src: str, dst: str, protocol: int, body: bytes) -> bytes:
-    if ":" in src:
-        head = struct.pack(">IHBB", 0x60000000, len(body), protocol, 64)
-        head += socket.inet_pton(socket.AF_INET6, src) + socket.inet_pton(socket.AF_INET6, dst)
-        ethertype = b"\x86\xdd"
-    else:
-        head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(body), 1, 0x4000, 64, protocol, 0)
-        head += socket.inet_aton(src) + socket.inet_aton(dst)
-        ethertype = b"\x08\x00"
-    return b"\x02\0\0\0\0\x01\x02\0\0\0\0\x02" + ethertype + head + body
+    return frames.ip(packed(src), packed(dst), protocol, body)
 
 
 @dataclass
@@ -68,41 +71,27 @@ class Conversation:
     def wait(self, ns: int) -> None:
         self.now += ns
 
-    def _add(self, frame: bytes, ms: float) -> None:
+    def orig(self, flags: str, seq: int, *rest: object, **more: object) -> None:
+        """A segment of the client: flags, seq, ack, payload; `ms` until the next one."""
+        self._add((self.client, self.server, self.sport, self.dport), flags, seq, *rest, **more)
+
+    def resp(self, flags: str, seq: int, *rest: object, **more: object) -> None:
+        """Likewise, of the server."""
+        self._add((self.server, self.client, self.dport, self.sport), flags, seq, *rest, **more)
+
+    def _add(
+        self,
+        ends: tuple[str, str, int, int],
+        flags: str,
+        seq: int,
+        ack: int = 0,
+        payload: bytes = b"",
+        ms: float = 1,
+        **more: object,
+    ) -> None:
+        frame = tcp_frame(*ends, flags, seq, ack, payload, **more)
         self.frames.append((self.now, frame, len(frame), ETHERNET))
         self.now += int(ms * MS)
-
-    def orig(
-        self,
-        flags: str,
-        seq: int,
-        ack: int = 0,
-        payload: bytes = b"",
-        ms: float = 1,
-        **more: object,
-    ) -> None:
-        self._add(
-            tcp_frame(
-                self.client, self.server, self.sport, self.dport, flags, seq, ack, payload, **more
-            ),
-            ms,
-        )
-
-    def resp(
-        self,
-        flags: str,
-        seq: int,
-        ack: int = 0,
-        payload: bytes = b"",
-        ms: float = 1,
-        **more: object,
-    ) -> None:
-        self._add(
-            tcp_frame(
-                self.server, self.client, self.dport, self.sport, flags, seq, ack, payload, **more
-            ),
-            ms,
-        )
 
     def handshake(self, isn: int = 100, answer: int = 300) -> None:
         """SYN, SYN-ACK 20 ms later, ACK 5 ms after that; next numbers are isn + 1, answer + 1."""

@@ -1,4 +1,4 @@
-"""Feature tables for the tests of detection: the columns of the contract, and what examples name."""
+"""Feature tables for the tests of detection: the columns of the contract, and some more."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ KEYS = [
     ("protocol", "u1"),
     ("local", "u1"),
 ]
-COUNTS = """
+COUNTS_TEXT = """
 syn_new syn_retrans syn_silent syn_refused syn_aborted syn_complete syn_failed syn_bare
 stray_synack stray_rst stray_ack stray_odd stray_flows conn_closed conn_empty
 udp_packets udp_bytes udp_flows udp_answered udp_unreachable icmp_echo icmp_echo_bytes
@@ -21,18 +21,19 @@ refl_packets refl_bytes refl_requests refl_request_bytes refl_answers refl_answe
 http_requests http_posts http_4xx http_5xx http_401 tls_hellos tls_failed tls_turns tls_downgrades
 tls_old quic_initials dns_queries dns_nxdomain dns_servfail dns_any
 auth_failures auth_sessions auth_short auth_long dhcp_discovers
-""".split()
-GAUGES = """
+"""
+GAUGES_TEXT = """
 half_open conn_active conn_slow_header conn_slow_body conn_slow_read conn_tls_silent conn_silent
 conn_idle
-""".split()
+"""
 # Columns that only the example rules of the design name: a dtype may always have more.
-EXAMPLES = """
+EXAMPLES_TEXT = """
 backlog complete syn_incomplete k_syncookies k_reqq_drop k_listen_drop src_new_share src_distinct
 link_mbps capture_loss dns_any_or_txt_share refl_unsolicited_pkts refl_unsolicited_bytes
 refl_in_bytes refl_out_bytes frag_pkts slow_top_source conn_idle_complete tls_no_appdata
 slow_interval_cv new_conn_ok_share conn_upgraded
-""".split()
+"""
+COUNTS, GAUGES, EXAMPLES = (t.split() for t in (COUNTS_TEXT, GAUGES_TEXT, EXAMPLES_TEXT))
 SLOT = np.dtype(
     [
         *KEYS,
