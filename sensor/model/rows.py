@@ -190,7 +190,7 @@ class DetectionStateRow(NamedTuple):
 
     agent_id: str
     saved_at: int
-    state: str  # JSON
+    state: str  # JSON, see sensor.store.state
 
 
 class BandwidthSecond(NamedTuple):

@@ -17,6 +17,7 @@ COMMANDS = {
     "events": ("sensor.programs.events", "List security events, or explain one."),
     "interfaces": ("sensor.programs.interfaces", "List the network interfaces of this host."),
     "replay": ("sensor.programs.replay", "Analyse capture files: report, JSON, SQLite."),
+    "rules": ("sensor.programs.rules", "List, check, test and explain detection rules."),
     "report": ("sensor.programs.report", "Show what a database of the sensor holds."),
 }
 

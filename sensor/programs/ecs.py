@@ -4,10 +4,12 @@ Only fields that ECS defines, and ours below `sensor.`; what is unknown is left 
 https://www.elastic.co/docs/reference/ecs
 """
 
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
 from typing import Any
 
+from sensor.detect.rule import Rule
 from sensor.model.event import evidence_of, steps_of, time_text
 from sensor.model.rows import SecurityEventRow
 
@@ -64,11 +66,10 @@ TECHNIQUES = {
 
 
 def ecs_document(
-    row: SecurityEventRow, seq: int | None = None, rule: dict[str, Any] | None = None
+    row: SecurityEventRow, seq: int | None = None, rule: Rule | None = None
 ) -> dict[str, Any]:
-    """`seq`: number of the event's last change. `rule`: `name`, `version`, `description` and
-    `mitre` (technique ids) of the rule, where its file is at hand."""
-    evidence, rule = evidence_of(row), rule or {}
+    """`seq`: number of the event's last change. `rule`: where its file is at hand."""
+    evidence = evidence_of(row)
     score = severity_score(row, evidence)
     confidence = row.confidence_score
     title = row.title or row.attack_class or row.event_type
@@ -101,13 +102,13 @@ def ecs_document(
         },
         "rule": {
             "id": row.rule_id,
-            "name": rule.get("name") or row.title,
-            "version": rule.get("version"),
-            "description": rule.get("description"),
+            "name": rule.title if rule else row.title,
+            "version": str(rule.version) if rule else None,
+            "description": " ".join(rule.description.split()) if rule else None,
             "category": row.attack_class,
             "ruleset": "sensor",
         },
-        "threat": threat(rule.get("mitre") or []),
+        "threat": threat(rule.mitre if rule else ()),
         "related": {"ip": related(row, evidence)},
         "observer": {"type": "sensor", "product": "shadower-sensor", "version": own_version()},
         "agent": {"id": row.agent_id, "ephemeral_id": row.boot_id, "type": "sensor"},
@@ -164,7 +165,7 @@ def related(row: SecurityEventRow, evidence: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(filter(None, [row.source_ip, row.destination_ip, *named])))
 
 
-def threat(ids: list[str]) -> dict[str, Any]:
+def threat(ids: Sequence[str]) -> dict[str, Any]:
     """ATT&CK techniques, their tactics, and sub-techniques below their technique."""
     if not ids:
         return {}

@@ -17,7 +17,7 @@ from sensor.programs.units import UNKNOWN, count, duration
 STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "info": "dim"}
 ID_SHOWN = 8  # of its hexadecimal digits: enough to name one among thousands
 HEADER = (
-    f"  {'Time (UTC)':<19}  {'Severity':<8}  {'Attack':<16}  {'Packets':>9}  {'Sure':>4}  State"
+    f"  {'Time (UTC)':<19}  {'Severity':<8}  {'Attack':<16}  {'Packets':>9}  {'Sure':>6}  State"
 )
 
 
@@ -38,7 +38,7 @@ def first_line(row: SecurityEventRow) -> Text:
     text = Text(f"  {clock(row.detected_at):<19}  ")
     text.append(f"{printable(severity, 8):<8}", style=STYLES.get(severity, ""))
     text.append(f"  {attack(row):<16}", style="bold")
-    text.append(f"  {packets:>9}  {sure(row.confidence_score):>4}  {state(row)}")
+    text.append(f"  {packets:>9}  {sure(row.confidence_score):>6}  {state(row)}")
     return text
 
 
@@ -57,7 +57,7 @@ def attack(row: SecurityEventRow) -> str:
 
 def sure(score: float | None) -> str:
     """In percent; never 100, which nobody is."""
-    return UNKNOWN if score is None else f"{min(score * 100, 99.9):.3g}%"
+    return UNKNOWN if score is None else f"{min(score * 100, 99.9):.3g} %"
 
 
 def state(row: SecurityEventRow) -> str:
@@ -68,14 +68,21 @@ def state(row: SecurityEventRow) -> str:
 
 
 def ends(row: SecurityEventRow, arrow: str = "->") -> str:
-    """``192.0.2.1 -> 10.0.0.1:80/tcp``; words where no one address would be true."""
-    against = place(row.destination_ip, row.destination_port) or "several destinations"
-    protocol = f"/{printable(row.protocol, 20)}" if row.protocol else ""
-    return f"{sources(row)} {arrow} {against}{protocol}"
+    """``192.0.2.1 -> 10.0.0.1:80/tcp``; words where no one address would be true.
+
+    The title where nobody is named: the event is about something else.
+    """
+    source, destination = sources(row), place(row.destination_ip, row.destination_port)
+    if not (source or destination):
+        return printable(row.title or UNKNOWN)
+    protocol = printable(row.protocol or "", 20)
+    by = f"/{protocol}" if row.destination_port is not None else f" ({protocol})"
+    against = destination or "several destinations"
+    return f"{source or 'several sources'} {arrow} {against}{by if protocol else ''}"
 
 
 def sources(row: SecurityEventRow) -> str:
-    """The one source, or how many, and whether their addresses are true."""
+    """The one source, or how many, and whether their addresses are true; empty when not known."""
     if known := place(row.source_ip, row.source_port):
         return known
     evidence = evidence_of(row)
@@ -83,7 +90,7 @@ def sources(row: SecurityEventRow) -> str:
     n = evidence.get("sources_estimated")
     if isinstance(n, int | float) and n >= 1:
         return f"about {count(round(n), f'{forged}source')}"
-    return f"{forged or 'several '}sources"
+    return f"{forged}sources" if forged else ""
 
 
 def place(ip: str | None, port: int | None) -> str:

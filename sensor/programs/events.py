@@ -11,13 +11,17 @@ from typing import Any
 
 import click
 
+from sensor.detect.rule import RuleSet
 from sensor.errors import InputMissing, UsageError
 from sensor.model.event import event_document
-from sensor.model.rows import SEVERITIES
+from sensor.model.rows import SEVERITIES, SecurityEventRow
 from sensor.model.text import printable
+from sensor.programs.detection import shipped_rules
 from sensor.programs.ecs import ecs_document
 from sensor.programs.event_view import print_events
+from sensor.programs.explain import explanation
 from sensor.programs.render import console_for
+from sensor.programs.sections import print_sections
 from sensor.programs.times import Point, point_option
 from sensor.store.events import EventFilter, Stored
 from sensor.store.queries import Reader, open_reader
@@ -26,6 +30,7 @@ SHOWN = 50  # events, unless --limit says otherwise
 MOST = 100_000
 POLL_S = 1.0  # of --follow; a live window writes no more often
 BATCH = 1000  # changes read at a time
+Write = Callable[[Iterable[Stored]], None]  # shows events one below the other
 
 EPILOG = """\b
 TIME is RFC 3339 (2023-11-14T22:00:00Z, or its date alone), or an age: 90s, 15m,
@@ -73,6 +78,12 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document; with --follow, lines.")
 @click.option("--ecs", is_flag=True, help="Elastic Common Schema, one JSON object per line.")
 @click.option("--explain", metavar="ID", help="One event in words; the first digits will do.")
+@click.option(
+    "--rules",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="Your rule files, whose words --explain and --ecs use too.",
+)
 @click.argument("words", nargs=-1, metavar="[explain ID]")
 def command(
     db: str,
@@ -83,6 +94,7 @@ def command(
     as_json: bool,
     ecs: bool,
     explain: str | None,
+    rules: str | None,
     words: tuple[str, ...],
     **wanted: Any,
 ) -> int:
@@ -97,28 +109,27 @@ def command(
         raise click.UsageError("explain tells about one event: no --follow, no --ecs")
     with open_reader(db) as reader:
         if explain is not None:
-            explained(find(reader, db, explain), as_json=as_json)
+            explain_event(find(reader, db, explain).event, shipped_rules(rules), as_json=as_json)
             return 0
         newest = reader.events.newest()
         which = EventFilter(since=at(since, newest), until=at(until, newest), **wanted)
         upto = reader.events.last_seq()
         found = reader.events.matching(which, limit)
         matched = reader.events.count(which)
+    write = ecs_lines(shipped_rules(rules)) if ecs else json_lines if as_json else table()
     if follow:
-        watch(db, which, upto, found[::-1], lines(as_json=as_json, ecs=ecs))
+        watch(db, which, upto, found[::-1], write)
     elif ecs:
-        lines(as_json=False, ecs=True)(found)
+        write(found)
     elif as_json:
         listed = [event_document(event) for _, event in found]
         click.echo(json.dumps({"schema": 1, "matched": matched, "events": listed}, indent=2))
+    elif not found:
+        click.echo("No events.")
     else:
-        console = console_for(sys.stdout)
-        if not found:
-            console.print("No events.")
-            return 0
-        print_events((event for _, event in found), console)
+        write(found)
         if matched > len(found):
-            console.print(f"\n{matched - len(found):,} older ones are not shown: --limit {matched}")
+            click.echo(f"\n{matched - len(found):,} older ones are not shown: --limit {matched}")
     return 0
 
 
@@ -137,29 +148,44 @@ def find(reader: Reader, path: str, prefix: str) -> Stored:
     return found[0]
 
 
-def explained(stored: Stored, *, as_json: bool) -> None:
-    raise NotImplementedError
+def explain_event(row: SecurityEventRow, rules: RuleSet, *, as_json: bool) -> None:
+    """One event in words, or the same in JSON; with what its rule's file adds."""
+    body = explanation(row, rules.find(row.rule_id or ""))
+    if as_json:
+        words = {section.title: section.lines for section in body}
+        document = {"schema": 1, "event": event_document(row), "explanation": words}
+        click.echo(json.dumps(document, indent=2))
+    else:
+        print_sections(f"Event {row.id}", body, console_for(sys.stdout))
 
 
-def lines(*, as_json: bool, ecs: bool) -> Callable[[Iterable[Stored]], None]:
-    """What writes events one below the other."""
-    if as_json or ecs:
+def json_lines(found: Iterable[Stored]) -> None:
+    for _, event in found:
+        click.echo(json.dumps(event_document(event), separators=(",", ":")))
 
-        def write(found: Iterable[Stored]) -> None:
-            for seq, event in found:
-                made = ecs_document(event, seq) if ecs else event_document(event)
-                click.echo(json.dumps(made, separators=(",", ":")))
 
-        return write
+def ecs_lines(rules: RuleSet) -> Write:
+    """In ECS, with what the rules' files know of technique, name and version."""
+
+    def write(found: Iterable[Stored]) -> None:
+        for seq, event in found:
+            made = ecs_document(event, seq, rules.find(event.rule_id or ""))
+            click.echo(json.dumps(made, separators=(",", ":")))
+
+    return write
+
+
+def table() -> Write:
+    """For people; the header once."""
     console = console_for(sys.stdout)
     header = True
 
-    def show(found: Iterable[Stored]) -> None:
+    def write(found: Iterable[Stored]) -> None:
         nonlocal header
         print_events((event for _, event in found), console, header=header)
         header = False
 
-    return show
+    return write
 
 
 def watch(
@@ -167,7 +193,7 @@ def watch(
     which: EventFilter,
     seen: int,
     first: list[Stored],
-    write: Callable[[Iterable[Stored]], None],
+    write: Write,
 ) -> None:
     """Shows the oldest first, then every change; ends by Ctrl-C, or when nobody reads on."""
     write(first)

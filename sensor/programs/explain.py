@@ -133,11 +133,15 @@ def top_sources(evidence: dict[str, Any]) -> list[str]:
     lines = []
     for source in listed(evidence, "top_sources")[:TOP]:
         share = real(source, "share")
-        part = "" if share is None else f" ({percent(share, 0)})"
+        part = "" if share is None else f" ({small(share)})"
         lines.append(f"{source.get('ip')}: {number(source.get('count'))}{part}")
     if evidence.get("spoofed") is True:
         lines.append("The addresses are forged: to block them would hit others.")
     return lines
+
+
+def small(share: float) -> str:
+    return "under 1 %" if 0 < share < 0.01 else percent(share, 0)
 
 
 def confidence(row: SecurityEventRow, evidence: dict[str, Any], rule: Rule | None) -> list[str]:
@@ -165,7 +169,9 @@ def weighed(evidence: dict[str, Any], rule: Rule) -> list[str]:
         except KeyError:  # of a column that the evidence does not carry
             continue
         if nats:
-            lines.append(f"{nats:+.1f} nats {'for' if nats > 0 else 'against'} it: {part.when.text}")
+            lines.append(
+                f"{nats:+.1f} nats {'for' if nats > 0 else 'against'} it: {part.when.text}"
+            )
     return lines
 
 

@@ -55,7 +55,10 @@ def rule_sections(rule: Rule) -> list[Section]:
         ("How sure", sure_by(rule)),
         ("How it ends", life(rule)),
         ("Whom it leaves alone: [allow]", allowed(rule.allow)),
-        ("What it could be instead", [f"{k.replace('_', ' ')}: {v}" for k, v in rule.look_alikes.items()]),
+        (
+            "What it could be instead",
+            [f"{k.replace('_', ' ')}: {v}" for k, v in rule.look_alikes.items()],
+        ),
         ("What to do", [*filter(None, [rule.mitigation_summary]), *rule.mitigation_steps]),
         ("References", [*rule.references, *(f"MITRE ATT&CK {t}" for t in rule.mitre)]),
         ("Files", [rule.file, *(f"overridden by {file}" for file in rule.overridden_by)]),
@@ -84,7 +87,9 @@ def fires(rule: Rule) -> str:
     names = [rule.conditions[i].id for i in rule.triggers]
     if len(names) == 1:
         return f"An event opens when {names[0]} holds."
-    return f"An event opens when {'any' if rule.any_of else 'all'} of these hold: {', '.join(names)}."
+    return (
+        f"An event opens when {'any' if rule.any_of else 'all'} of these hold: {', '.join(names)}."
+    )
 
 
 def learns(baseline: Baseline) -> str:

@@ -4,11 +4,11 @@ from math import isfinite
 from typing import NamedTuple
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from sensor.model.text import printable
 
+INDENT, HANGING = "  ", "  "  # of a line, and of what is left of it
 WIDE = 4000  # characters of one line, much more than any rule's or event's
 
 
@@ -31,7 +31,9 @@ def print_sections(title: str, body: list[Section], console: Console) -> None:
     for section in body:
         console.print(Text(f"\n{section.title}", style="bold cyan"))
         for line in section.lines:
-            console.print(Padding(Text(line), (0, 0, 0, 2)))
+            wrapped = Text(line).wrap(console, max(console.width - len(INDENT + HANGING), 20))
+            text = f"\n{INDENT}{HANGING}".join(part.plain.rstrip() for part in wrapped)
+            console.print(Text(INDENT + text), soft_wrap=True)
 
 
 def number(value: object) -> str:

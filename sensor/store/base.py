@@ -2,7 +2,7 @@
 
 from typing import Protocol, Self
 
-from sensor.model.rows import DetectionStateRow, WindowRows
+from sensor.model.rows import DetectionStateRow, SecurityEventRow, WindowRows
 
 
 class Store(Protocol):
@@ -17,6 +17,10 @@ class Store(Protocol):
 
     def detection_state(self, agent_id: str) -> DetectionStateRow | None:
         """What was last written of an agent's detection; None when nothing was."""
+        ...
+
+    def open_events(self, agent_id: str) -> list[SecurityEventRow]:
+        """Events of the agent that no run has resolved, oldest first; the newest 10,000."""
         ...
 
     def close(self) -> None: ...

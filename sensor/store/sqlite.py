@@ -28,6 +28,7 @@ from sensor.model.rows import (
     SecurityEventRow,
     WindowRows,
 )
+from sensor.store.events import EventFilter, Events
 from sensor.store.hours import Hours
 from sensor.store.migrations import migrate
 from sensor.store.retention import Limits, Retention
@@ -36,6 +37,7 @@ from sensor.store.tables import APPLICATION_ID, CURRENT
 MAGIC = b"SQLite format 3\0"
 BUSY_MS = 5000  # how long a reader's checkpoint may keep us waiting
 WAL_LIMIT = 64 << 20  # octets the log is cut back to
+MOST_OPEN = 10_000  # events of one agent that a restart takes up again
 
 
 def insertion(table: str, row: Any, *extra: str, verb: str = "INSERT") -> str:
@@ -180,6 +182,12 @@ class SqliteStore:
         with self._explained():
             row = self._db.execute(STATE, (agent_id,)).fetchone()
         return None if row is None else DetectionStateRow._make(row)
+
+    def open_events(self, agent_id: str) -> list[SecurityEventRow]:
+        """See Store.open_events."""
+        which = EventFilter(status="open", agent_id=agent_id)
+        with self._explained():
+            return [row for _, row in Events(self._db).matching(which, MOST_OPEN)][::-1]
 
     def _numbered(self, rows: Any) -> Iterator[tuple[object, ...]]:
         for row in rows:

@@ -73,11 +73,11 @@ def test_the_table(database: str) -> None:
     assert lines == [
         "Time (UTC) Severity Attack Packets Sure State",
         "2023-11-15 01:00:00 medium dns_tunnel - - over after 2 s",
-        r"0b0e5a1c 10.0.0.9 → several destinations/dns\x1b[2J",
-        "2023-11-14 23:00:00 low port_scan 1,000 99.9% over after 60 min 02 s",
+        r"0b0e5a1c 10.0.0.9 → several destinations (dns\x1b[2J)",
+        "2023-11-14 23:00:00 low port_scan 1,000 99.9 % over after 60 min 02 s",
         "77777777 2001:db8:1234:5678:9abc:def0:1234:5678"
         " → [2001:db8:1234:5678:9abc:def0:1234:5679]:80/tcp",
-        "2023-11-14 22:00:00 critical syn_flood 1,234,567 90% open",
+        "2023-11-14 22:00:00 critical syn_flood 1,234,567 90 % open",
         "0b0e5a1c about 3,041,233 forged sources → 10.0.0.1:80/tcp",
     ]
 

@@ -1,5 +1,6 @@
 """Events: one row each that changes, in the order they came in; what is asked of them."""
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ from sensor.store.migrations import migrations
 from sensor.store.queries import open_reader
 from sensor.store.retention import DAY_US, HOUR_US
 from sensor.store.sqlite import SqliteStore
+from sensor.store.state import state_text
 from sensor.store.tables import APPLICATION_ID
 from tests.unit.store.made import AGENT, T0, US, agent, connection, event, resolved
 
@@ -150,6 +152,29 @@ def test_the_newest_state_of_detection_is_kept_with_its_window(path: str) -> Non
         assert store.detection_state(AGENT) == second
         assert store.detection_state("another") is None
     assert numbers(path) == []
+
+
+def test_the_events_that_a_restart_takes_up(path: str) -> None:
+    mine = [event(1), event(2, T0 + US)]
+    others = [event(3, agent_id="another"), resolved(event(4), T0 + US)]
+    with SqliteStore(path) as store:
+        store.write_window(WindowRows(agent(), events=[*others, *mine]))
+        assert store.open_events(AGENT) == mine
+
+
+def test_a_state_too_large_gives_up_its_last_keys() -> None:
+    keys = {f"192.0.2.{n}|443|6": {"silent": [n / 7, 1.5, 0.0, 9.0, 1.0]} for n in range(2000)}
+    state = {"version": 1, "rules": {"a": {"tested": 7, "keys": keys}, "b": {"keys": {"k": {}}}}}
+    assert json.loads(state_text(state)) == state
+
+    text = state_text(state, 50_000)
+    assert 30_000 < len(text.encode()) <= 50_000
+    kept = json.loads(text)["rules"]["a"]
+    assert kept["tested"] == 7
+    assert list(kept["keys"].items()) == list(keys.items())[: len(kept["keys"])]
+
+    nothing = json.loads(state_text(state, 100))
+    assert nothing == {"version": 1, "rules": {"a": {"tested": 7, "keys": {}}, "b": {"keys": {}}}}
 
 
 def test_a_database_of_schema_1_is_brought_up_to_date(path: str) -> None:
