@@ -22,6 +22,7 @@ from sensor._native.flow_key cimport mapped_ipv4
 from sensor._native.icmp cimport icmp_decode
 from sensor._native.ip cimport (
     ECN_CE, fragment_remember, ip_step, IPV4_HEADER, ipv4_step, IPV6_HEADER, ipv6_step,
+    orphan_fragment,
 )
 from sensor._native.link cimport LINK_ETHERNET, link_step, wifi_step
 from sensor._native.packet cimport (
@@ -47,7 +48,7 @@ cdef inline Layer protocol_step(Decoder* d, Walk* w, Packet* out) noexcept nogil
     cdef Layer at
     if w.fragment and w.wire < (20 if p == 6 else 8):
         note(d, A_FRAGMENT_TINY)
-        return ends(w, DECODE_NO_FLOW)
+        return orphan_fragment(w, out, <uint8_t> p)
     out.flags = w.flags
     if p == 6:
         return ends(w, tcp_decode(d, out, &w.s, w.wire, w.src[0], w.src[1], w.dst[0], w.dst[1]))

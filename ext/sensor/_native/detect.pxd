@@ -40,6 +40,7 @@ cdef enum:
     LOGIN_BYTES = 6144
     LOGIN_NS = 10000000000
     ROWS_A_TABLE = 8192
+    QUIC_PORT = 443
 
 cdef struct Detect:
     SlotTable table[TABLES]
@@ -371,6 +372,13 @@ cdef inline void detect_target(Detect* d, const uint64_t* key, uint8_t orig_dir,
 
 # ---- datagrams
 
+cdef inline bint is_group(uint64_t hi, uint64_t lo) noexcept nogil:
+    # Multicast, or IPv4's broadcast: what is sent to a group was asked for by joining it.
+    if hi == 0 and lo >> 32 == 0xffff:
+        return (lo >> 28) & 15 == 14 or (lo & <uint64_t> 0xffffffff) == <uint64_t> 0xffffffff
+    return hi >> 56 == 0xff
+
+
 cdef inline bint port_reflects(const Detect* d, uint16_t port) noexcept nogil:
     return (d.reflects[port >> 3] >> (port & 7)) & 1
 
@@ -400,7 +408,7 @@ cdef inline void detect_udp(Detect* d, const uint64_t* key, uint8_t from_b, uint
         return
     e = ends_of(key, from_b, role, from_orig)
     if theirs == 0:
-        if port_reflects(d, e.sport):
+        if (port_reflects(d, e.sport) or e.sport == QUIC_PORT) and not is_group(e.dh, e.dl):
             detect_reflection(d, e.dh, e.dl, e.d_local, e.sport, e.sh, e.sl, F_REFL_PACKETS,
                               F_REFL_BYTES, wire)
         elif port_reflects(d, e.dport):

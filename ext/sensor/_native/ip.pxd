@@ -18,13 +18,13 @@ from sensor._native.decode_state cimport (
     AT_IPV4, AT_IPV6, AT_PROTOCOL, count_outer, Decoder, ends, Layer, limit, malformed, note,
     short_of, skip, truncated, unsupported, Walk,
 )
-from sensor._native.flow_key cimport mapped_ipv4
+from sensor._native.flow_key cimport key_set, mapped_ipv4
 from sensor._native.fragment cimport Fragment, fragment_find, fragment_store
 from sensor._native.ipv6_extensions cimport (
     EXT_HOP_BY_HOP, EXT_MALFORMED, EXT_TOO_MANY, EXT_TRUNCATED, Extensions, ipv6_extensions,
 )
 from sensor._native.packet cimport (
-    DECODE_NO_FLOW, DECODE_OK, Packet, PKT_CUT, PKT_ECN_CE, PKT_FRAGMENT, PKT_LATER_FRAGMENT,
+    DECODE_FRAGMENT, DECODE_NO_FLOW, DECODE_OK, Packet, PKT_CUT, PKT_ECN_CE, PKT_FRAGMENT, PKT_LATER_FRAGMENT,
     PKT_V6,
 )
 from sensor._native.span cimport span_be16, span_be32, span_be64, span_has, span_u8
@@ -60,6 +60,12 @@ cdef inline void ip_length(Decoder* d, Walk* w, uint32_t length) noexcept nogil:
     limit(w, length)
 
 
+cdef inline Layer orphan_fragment(Walk* w, Packet* out, uint8_t proto) noexcept nogil:
+    # Between whom is all that can be said of it.
+    out.dir = key_set(out.key, w.src[0], w.src[1], w.dst[0], w.dst[1], 0, 0, proto)
+    return ends(w, DECODE_FRAGMENT)
+
+
 cdef inline Layer later_fragment(Decoder* d, Walk* w, Packet* out, const uint64_t* id,
                                  uint8_t proto, uint32_t offset) noexcept nogil:
     # No transport header here: the flow of the first fragment, when it was seen.
@@ -69,7 +75,7 @@ cdef inline Layer later_fragment(Decoder* d, Walk* w, Packet* out, const uint64_
     f = fragment_find(&d.fragments, d.secret, id, out.ts_ns)
     if f == NULL:
         note(d, A_FRAGMENT_UNATTRIBUTED)
-        return ends(w, DECODE_NO_FLOW)
+        return orphan_fragment(w, out, proto)
     memcpy(out.key, f.key, sizeof(out.key))
     out.hash = f.hash
     out.dir = f.dir

@@ -17,6 +17,7 @@ cdef enum DecodeResult:
     DECODE_MALFORMED = 3       # the header contradicts itself
     DECODE_UNSUPPORTED = 4     # a format we do not know
     DECODE_ARP = 5             # as NO_FLOW; the message is payload[0..captured)
+    DECODE_FRAGMENT = 6        # as NO_FLOW; a fragment without ports: key and dir are of its addresses
 
 cdef enum TcpFlag:
     TCP_FIN = 1

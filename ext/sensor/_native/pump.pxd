@@ -3,7 +3,8 @@
 # do not fit the cache). Time moves between groups only: a group never crosses a 100-ms tick or a
 # window's end, so that what a packet does depends on the packets before it and not on batches.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from sensor._native.account cimport bin_turn, count_stray, second_turn, sink_flush_totals
+from sensor._native.account cimport (
+    bin_turn, count_stray, role_of, second_turn, sink_flush_totals)
 from sensor._native.app_dns cimport dns_flush, dns_sweep
 from sensor._native.attempts cimport attempts_advance, attempts_flush
 from sensor._native.clock cimport NS_PER_SECOND, NS_PER_TICK
@@ -11,12 +12,12 @@ from sensor._native.core cimport (
     GROUP, REWIND_AFTER, STOP_NAMES, STOP_ROWS, STOP_SECOND, STOP_WINDOW, Core)
 from sensor._native.datagram cimport datagram_packet
 from sensor._native.decode cimport decode
-from sensor._native.detect cimport detect_begin, detect_tick
+from sensor._native.detect cimport detect_begin, detect_fragment, detect_tick
 from sensor._native.flow cimport END_FORCED, END_IDLE, LEAF_OTHER, Flow
 from sensor._native.half_open cimport HalfOpen, half_open_at
 from sensor._native.lifecycle cimport flow_end, idle_limit_ns
 from sensor._native.neighbours cimport neighbour_arp
-from sensor._native.packet cimport DECODE_ARP, DECODE_OK, DecodeResult, Packet
+from sensor._native.packet cimport DECODE_ARP, DECODE_FRAGMENT, DECODE_OK, DecodeResult, Packet
 from sensor._native.rows cimport ROWS_MAX, ROWS_RESERVE
 from sensor._native.slow cimport slow_sweep
 from sensor._native.source cimport RawPacket
@@ -155,8 +156,13 @@ cdef inline void packet(Core* c, DecodeResult result, const Packet* p) noexcept 
     if result != DECODE_OK:
         c.health.no_flow += 1
         count_stray(c, p.wire_len, LEAF_OTHER)
-        if result == DECODE_ARP and c.detect != NULL:
-            neighbour_arp(c.detect.neighbours, p.payload, p.captured, p.ts_ns, c.secret)
+        if c.detect != NULL:
+            if result == DECODE_ARP:
+                neighbour_arp(c.detect.neighbours, p.payload, p.captured, p.ts_ns, c.secret)
+            elif result == DECODE_FRAGMENT:
+                detect_fragment(c.detect, p.key, p.dir,
+                                role_of(c, p.key[0], p.key[1], p.key[2], p.key[3]), p.dir == 0,
+                                p.wire_len, True)
     elif p.proto == 6:
         tcp_packet(c, p)
     else:
