@@ -1,10 +1,9 @@
 """One rule over one window of its table: gate, features, conditions, rise, trigger, findings."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
-from math import comb, exp, isfinite
+from math import comb, exp
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,8 @@ from sensor._native.faces import Rows
 from sensor.detect.baseline import Learned, Look, Slots
 from sensor.detect.columns import Dtype, generations_of, slots_of
 from sensor.detect.confidence import posterior
-from sensor.detect.expression import Truths, Values
+from sensor.detect.expression import Expression, Truths, Values
+from sensor.detect.finding import Finding, Outcome, deciding, measured, method_of
 from sensor.detect.rule import Rule
 from sensor.detect.slots import MOST_SLOTS, Memory
 from sensor.detect.window import NS, Scope, Span, View
@@ -22,36 +22,6 @@ LONGEST_SILENCE = 300  # windows; a longer one is no traffic of 0 but a sensor t
 LEAST_ROOM = 64  # new findings of one window that are looked at when max_open is reached
 CUSUM_K, CUSUM_H = 1.0, 12.0  # reference value and decision level without [params]
 DAY_S = 86_400
-
-
-@dataclass(slots=True)
-class Finding:
-    """One key of one rule in one window: it opens an event, or goes on with one."""
-
-    row: np.void
-    slot: int
-    generation: int
-    hit: bool  # the trigger holds in this window
-    risen: bool  # for as many windows as it must
-    active: bool  # not clear
-    started_ns: int  # of the first hit
-    packets: float  # since the last finding of this key
-    bytes: float
-    score: float  # severity, 0..100
-    confidence: float
-    spoofed: bool
-    p_model: float | None  # bound of the hits' joint tail probability; None: no model was asked
-    method: str
-    measured: Callable[[], dict[str, Any]]  # the numbers, for the evidence
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What a window brought for one rule."""
-
-    span: Span
-    findings: list[Finding]
-    overflow: int = 0  # keys that rose too and were not looked at
 
 
 class Runner:
@@ -63,6 +33,7 @@ class Runner:
         self.tested = 0  # key-windows so far
         self._recent: deque[list[int]] = deque(maxlen=25)  # [hour, key-windows]
         self._features = dict(rule.features)
+        self._triggers = list(rule.triggers)
         used = self._statistics()
         cusum = (rule.params.get("cusum_k", CUSUM_K), rule.params.get("cusum_h", CUSUM_H))
         learned = {
@@ -143,21 +114,20 @@ class Runner:
         for i, condition in enumerate(rule.conditions):
             hits[i] = condition.when.truths(scope, size)
             scope[f"cond.{condition.id}"] = hits[i]
-        triggers = list(rule.triggers)
         join = np.any if rule.any_of else np.all
-        hit = join(hits[triggers], axis=0)
+        hit = join(hits[self._triggers], axis=0)
         opened = memory.opened[slots]
         for feature, look in looks.items():
             memory.learned[feature].learn(slots, look, ~(hit | opened))
-        if not (hit.any() or opened.any()):
-            memory.history[:, slots] |= hits
+        if not (hits[self._triggers].any() or opened.any()):
             return outcome
-        self._candidates(scope, slots, hits, hit, outcome.span)
+        self._candidates(scope, slots, hits, outcome.span)
         risen = np.zeros_like(hits)
-        for i, condition in enumerate(rule.conditions):
+        for i in self._triggers:
+            condition = rule.conditions[i]
             risen[i] = np.bitwise_count(memory.history[i, slots]) >= condition.rise.hits
             scope[f"cond.{condition.id}"] = hits[i] | risen[i]
-        up = join(risen[triggers], axis=0) & hit
+        up = join(risen[self._triggers], axis=0) & hit
         self._find(scope, slots, hits, hit, up, opened, outcome, room)
         return outcome
 
@@ -167,7 +137,8 @@ class Runner:
             name = baseline.feature
             scale = np.ones(len(slots))
             if baseline.scale_by is not None:
-                scale = np.nan_to_num(scope[baseline.scale_by])
+                scale = scope[baseline.scale_by]
+                scale = np.where(np.isfinite(scale), scale, 0.0)
             look = self.memory.learned[name].look(slots, scope[name], scale)
             looks[name] = look
             for function in ("z", "cusum", "mean", "n_seen", "p_tail"):
@@ -175,25 +146,24 @@ class Runner:
         scope.looks = looks
         return looks
 
-    def _candidates(
-        self, scope: Scope, slots: Slots, hits: Truths, hit: Truths, span: Span
-    ) -> None:
+    def _candidates(self, scope: Scope, slots: Slots, hits: Truths, span: Span) -> None:
         """Add the window to the candidates of its hits."""
         memory, rule = self.memory, self.rule
         pending = (memory.history[:, slots] != 0).any(axis=0)
-        memory.history[:, slots] |= hits
-        any_hit = hits.any(axis=0)
+        for i in self._triggers:
+            memory.history[i, slots] |= hits[i]
+        any_hit = hits[self._triggers].any(axis=0)
         new = slots[any_hit & ~pending]
         memory.first_ns[new] = span.start_ns
-        memory.packets[new] = memory.bytes[new] = memory.log_p[new] = 0
+        memory.packets[new] = memory.bytes[new] = memory.log_p[new] = memory.hits[new] = 0
         hit_slots = slots[any_hit]
         for total, expression in (
             (memory.packets, rule.event.packets),
             (memory.bytes, rule.event.bytes),
         ):
             if expression is not None:
-                amount = np.nan_to_num(expression.numbers(scope, scope.size))
-                total[hit_slots] += np.maximum(amount, 0)[any_hit]
+                total[hit_slots] += _amount(expression, scope)[any_hit]
+        memory.hits[hit_slots] += 1
         memory.log_p[hit_slots] += self._log_p(scope, hits)[any_hit]
 
     def _log_p(self, scope: Scope, hits: Truths) -> Values:
@@ -230,22 +200,15 @@ class Runner:
         spoofed = np.zeros(size, np.bool_)
         if rule.event.spoofed is not None:
             spoofed = rule.event.spoofed.truths(scope, size)
-        amounts = [
-            None if e is None else np.maximum(np.nan_to_num(e.numbers(scope, size)), 0)
+        packets, octets = (
+            np.zeros(size) if e is None else np.where(active, _amount(e, scope), 0.0)
             for e in (rule.event.packets, rule.event.bytes)
-        ]
+        )
         rows = scope.view.rows
         generations = generations_of(rows)
         for i in [*np.flatnonzero(opened).tolist(), *worst[:most].tolist()]:
             slot = int(slots[i])
             first = not opened[i]
-            p_model = self._joint(slot, hits[:, i]) if first else None
-            packets, octets = (
-                float(total[slot])
-                if first
-                else (float(a[i]) if a is not None and active[i] else 0.0)
-                for total, a in zip((memory.packets, memory.bytes), amounts, strict=True)
-            )
             outcome.findings.append(
                 Finding(
                     row=rows[i],
@@ -255,76 +218,28 @@ class Runner:
                     risen=bool(up[i]),
                     active=bool(active[i]),
                     started_ns=int(memory.first_ns[slot]) if first else outcome.span.start_ns,
-                    packets=packets,
-                    bytes=octets,
+                    packets=float(memory.packets[slot] if first else packets[i]),
+                    bytes=float(memory.bytes[slot] if first else octets[i]),
                     score=float(score[i]),
                     confidence=float(confidence[i]),
                     spoofed=bool(spoofed[i]),
-                    p_model=p_model,
-                    method=self._method(hits[:, i]),
-                    measured=partial(self._measured, scope, i, hits[:, i], amounts[0]),
+                    p_model=self._joint(slot, hits[:, i]) if first else None,
+                    method=method_of(rule, hits[:, i]),
+                    measured=partial(measured, rule, scope, i, hits[:, i]),
                 )
             )
 
     def _joint(self, slot: int, hits: Truths) -> float | None:
-        """Product bound of the rise windows' p: C(n, k) times the product of their p."""
-        which = next((i for i in self.rule.triggers if hits[i]), self.rule.triggers[0])
-        condition = self.rule.conditions[which]
+        """Bound of the rise windows' joint p: C(n, k) times the product of their p."""
+        condition = deciding(self.rule, hits)
         if not any(function == "p_tail" for function, _ in condition.when.statistics):
             return None
-        log_p = float(self.memory.log_p[slot])
-        return min(comb(condition.rise.windows, condition.rise.hits) * exp(max(log_p, -700.0)), 1.0)
-
-    def _method(self, hits: Truths) -> str:
-        methods = [c.method for c, hit in zip(self.rule.conditions, hits, strict=True) if hit]
-        return "+".join(dict.fromkeys(methods)) or self.rule.conditions[0].method
-
-    def _measured(
-        self, scope: Scope, i: int, hits: Truths, packets: Values | None
-    ) -> dict[str, Any]:
-        """The numbers of one key in one window; evaluated only when an event wants them."""
-        rule = self.rule
-        which = next((t for t in rule.triggers if hits[t]), rule.triggers[0])
-        condition = rule.conditions[which]
-        feature = self._subject(which)
-        found: dict[str, Any] = {
-            "feature": feature,
-            "value": None if feature is None else _number(scope[feature], i),
-            "threshold": None,
-            "window_s": rule.window_s,
-        }
-        if condition.threshold is not None:
-            found["threshold"] = _number(condition.threshold.numbers(scope, scope.size), i)
-        found["conditions"] = [
-            {"id": c.id, "when": c.when.text, "hit": bool(hit)}
-            for c, hit in zip(rule.conditions, hits, strict=True)
-        ]
-        found["features"] = {name: _number(scope[name], i) for name in self._features}
-        found["baseline"] = None
-        if look := scope.looks.get(feature or ""):
-            found["baseline"] = {
-                "mean": _number(look.mean, i),
-                "dispersion": _number(look.dispersion, i),
-                "n_seen": int(look.seen[i]),
-                "p_model": _number(look.statistic("p_tail"), i),
-            }
-        names = scope.view.rows.dtype.names or ()
-        for name in ("peers", "ports"):
-            if name in names:
-                found[name] = _number(scope[name], i)
-        found["pps_peak"] = None if packets is None else float(packets[i]) / rule.window_s
-        return found
-
-    def _subject(self, which: int) -> str | None:
-        """The feature or column that a condition is about."""
-        when = self.rule.conditions[which].when
-        if when.subject is not None:
-            return when.subject[0]
-        names = sorted(when.names - self.rule.params.keys())
-        return next((n for n in names if not n.startswith(("cond.", "sensor."))), None)
+        rise = condition.rise
+        log_p = float(self.memory.log_p[slot]) * rise.hits / max(int(self.memory.hits[slot]), 1)
+        return min(comb(rise.windows, rise.hits) * exp(max(log_p, -700.0)), 1.0)
 
 
-def _number(values: Any, i: int) -> float | None:
-    array = np.asarray(values)
-    value = float(array if array.ndim == 0 else array[i])
-    return value if isfinite(value) else None
+def _amount(expression: Expression, scope: Scope) -> Values:
+    """Packets or octets of every key; unknown is none."""
+    value = expression.numbers(scope, scope.size)
+    return np.where(value > 0, value, 0.0)

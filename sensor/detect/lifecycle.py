@@ -17,8 +17,9 @@ import numpy as np
 from sensor.detect.allow import allows
 from sensor.detect.columns import key_columns
 from sensor.detect.confidence import false_positive_probability
-from sensor.detect.evaluate import Finding, Outcome, Runner
+from sensor.detect.evaluate import Runner
 from sensor.detect.event import Event, event_id, revived
+from sensor.detect.finding import Finding, Outcome
 from sensor.detect.rule import Allow, Rule
 from sensor.detect.slots import key_of
 from sensor.detect.window import NS

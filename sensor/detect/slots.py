@@ -45,7 +45,8 @@ class Memory:
         self.first_ns: NDArray[np.int64] = np.zeros(0, np.int64)  # of the candidate's first hit
         self.packets: Values = np.zeros(0)  # of the candidate's hits
         self.bytes: Values = np.zeros(0)
-        self.log_p: Values = np.zeros(0)  # sum of ln p over its hits
+        self.hits: Values = np.zeros(0)  # how many
+        self.log_p: Values = np.zeros(0)  # sum of ln p over them
         self._columns = key_columns(dtype)
         named = [(name, dtype[name]) for name in self._columns]
         # a table of one row has no key
@@ -112,7 +113,7 @@ class Memory:
     def _grow(self, size: int) -> None:
         old = len(self.opened)
         more = max(size, 64) - old
-        for name in ("opened", "first_ns", "packets", "bytes", "log_p", "_keys", "_known"):
+        for name in ("opened", "first_ns", "packets", "bytes", "hits", "log_p", "_keys", "_known"):
             array = getattr(self, name)
             setattr(self, name, np.concatenate([array, np.zeros(more, array.dtype)]))
         self._generation = np.concatenate([self._generation, np.zeros(more, np.uint32)])
