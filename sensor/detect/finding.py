@@ -59,13 +59,13 @@ def measured(rule: Rule, scope: Scope, i: int, hits: Truths) -> dict[str, Any]:
     condition = deciding(rule, hits)
     feature = _subject(rule, condition)
     look = scope.looks.get(feature or "")
-    threshold, packets = condition.threshold, rule.event.packets
+    threshold, packets = None, rule.event.packets
+    if condition.threshold is not None:
+        threshold = _number(condition.threshold.numbers(scope, scope.size), i)
     found: dict[str, Any] = {
         "feature": feature,
         "value": None if feature is None else _number(scope[feature], i),
-        "threshold": None
-        if threshold is None
-        else _number(threshold.numbers(scope, scope.size), i),
+        "threshold": threshold,
         "window_s": rule.window_s,
         "conditions": [
             {"id": c.id, "when": c.when.text, "hit": bool(hit)}

@@ -60,6 +60,13 @@ def test_all_of_needs_every_condition():
     assert len(found.events) == 1
 
 
+def test_a_condition_that_only_weighs_starts_no_event():
+    weighs = rule(("[trigger]", '[[condition]]\nid = "any"\nwhen = "x > 0"\n[trigger]'))
+    found = feed(detector(weighs), [5] * 20 + [200] * 3)
+    (row,) = found.events
+    assert (row.started_at, row.packets_count, row.duration_ms) == (us(20), 600, 3000)
+
+
 def test_a_skipped_window_is_a_miss():
     found = feed(detector(rule()), [200, None, None, 200])
     assert not found.events
