@@ -126,7 +126,7 @@ class Detector:
 
     def _run(self, rules: list[Rule], view: View, span: Span) -> None:
         for rule in rules:
-            runner = self._runner(rule, view.rows.dtype)
+            runner = self._runner(rule, view.dtype)
             self._last[rule.id] = span.end_ns
             outcome = runner.window(view, span, self._sensor, self._lives.room(rule))
             self._lives.take(runner, outcome)

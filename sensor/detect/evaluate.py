@@ -7,16 +7,16 @@ from math import comb, exp
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sensor._native.faces import Rows
 from sensor.detect.baseline import Learned, Look, Slots
-from sensor.detect.columns import Dtype, generations_of, slots_of
+from sensor.detect.columns import Dtype
 from sensor.detect.confidence import posterior
 from sensor.detect.expression import Expression, Truths, Values
 from sensor.detect.finding import Finding, Outcome, deciding, measured, method_of
 from sensor.detect.rule import Rule
 from sensor.detect.slots import MOST_SLOTS, Memory
-from sensor.detect.window import NS, Scope, Span, View
+from sensor.detect.window import NS, Part, Scope, Span, View
 
 LONGEST_SILENCE = 300  # windows; a longer one is no traffic of 0 but a sensor that was off
 LEAST_ROOM = 64  # new findings of one window that are looked at when max_open is reached
@@ -34,12 +34,14 @@ class Runner:
         self._recent: deque[list[int]] = deque(maxlen=25)  # [hour, key-windows]
         self._features = dict(rule.features)
         self._triggers = list(rule.triggers)
+        self._scales = {b.feature: b.scale_by for b in rule.baselines}
         used = self._statistics()
         cusum = (rule.params.get("cusum_k", CUSUM_K), rule.params.get("cusum_h", CUSUM_H))
         learned = {
             b.feature: Learned(b, rule.window_s, cusum if ("cusum", b.feature) in used else None)
             for b in rule.baselines
         }
+        self._drifting = [b.feature for b in rule.baselines if ("cusum", b.feature) in used]
         self.memory = Memory(dtype, [c.rise.windows for c in rule.conditions], learned)
         self._tick = 0
         self._last_ns: int | None = None
@@ -66,18 +68,22 @@ class Runner:
 
     def window(self, view: View, span: Span, sensor: View | None, room: int) -> Outcome:
         """Look at a window. `room`: how many more events may open."""
-        self._advance(span, len(view.rows))
+        self._advance(span, view.size)
         outcome = Outcome(span, [])
-        if self._is_off(sensor) or not len(view.rows):
+        if self._is_off(sensor) or not view.size:
             return outcome
-        mask = self.rule.gate.truths(Scope(view, sensor, self.rule.params, {}), len(view.rows))
-        slots = slots_of(view.rows)
-        mask = (mask | self.memory.watched(slots)) & (slots < MOST_SLOTS)
-        if not mask.any():
-            return outcome
-        rows = view.rows[mask]
-        scope = Scope(View(rows), sensor, self.rule.params, self._features)
-        return self._rows(rows, scope, outcome, room)
+        mask = self.rule.gate.truths(Scope(view, sensor, self.rule.params, {}), view.size)
+        watched = self.memory.watched(view.slots)
+        if watched is not None:
+            mask = mask | watched
+        if view.top >= MOST_SLOTS:
+            mask = mask & (view.slots < MOST_SLOTS)
+        index = np.flatnonzero(mask)
+        if index.size:
+            part = view if index.size == view.size else Part(view, index)
+            scope = Scope(part, sensor, self.rule.params, self._features, self._look)
+            self._rows(scope, outcome, room)
+        return outcome
 
     def _advance(self, span: Span, keys: int) -> None:
         length = self.rule.window_s * NS
@@ -86,6 +92,7 @@ class Runner:
         else:
             passed = min(max((span.start_ns - self._last_ns) // length, 1), LONGEST_SILENCE)
         self._tick += passed
+        self.memory.advance(self._tick)
         self._last_ns = span.start_ns
         self.tested += keys
         hour = span.start_ns // (3600 * NS)
@@ -97,7 +104,7 @@ class Runner:
 
     def _is_off(self, sensor: View | None) -> bool:
         self.off = None
-        if self.rule.both_directions and sensor is not None and sensor.rows.size:
+        if self.rule.both_directions and sensor is not None and sensor.size:
             try:
                 share = float(sensor.column("one_way_share")[0])
             except (KeyError, ValueError):
@@ -106,52 +113,66 @@ class Runner:
                 self.off = f"one-way capture: {share:.0%} of connections in one direction only"
         return self.off is not None
 
-    def _rows(self, rows: Rows, scope: Scope, outcome: Outcome, room: int) -> Outcome:
-        rule, memory, size = self.rule, self.memory, len(rows)
-        slots = memory.enter(rows, self._tick)
-        looks = self._looks(scope, slots)
+    def _rows(self, scope: Scope, outcome: Outcome, room: int) -> None:
+        rule, memory, size, slots = self.rule, self.memory, scope.size, scope.view.slots
+        memory.enter(scope.view)
+        for feature in self._drifting:
+            memory.learned[feature].step(
+                slots, scope[feature], self._scale(scope, feature), self._tick
+            )
         hits = np.zeros((len(rule.conditions), size), np.bool_)
         for i, condition in enumerate(rule.conditions):
             hits[i] = condition.when.truths(scope, size)
             scope[f"cond.{condition.id}"] = hits[i]
+        opened = memory.opened[slots]
+        if not (hits[self._triggers].any() or opened.any()):
+            self._learn(scope, None)
+            return
+        for feature in memory.learned:
+            scope.look(feature)  # before this window is part of what is normal
         join = np.any if rule.any_of else np.all
         hit = join(hits[self._triggers], axis=0)
-        opened = memory.opened[slots]
-        for feature, look in looks.items():
-            memory.learned[feature].learn(slots, look, ~(hit | opened))
-        if not (hits[self._triggers].any() or opened.any()):
-            return outcome
-        self._candidates(scope, slots, hits, outcome.span)
+        self._learn(scope, ~(hit | opened))
+        history = self._candidates(scope, slots, hits, outcome.span)
         risen = np.zeros_like(hits)
         for i in self._triggers:
             condition = rule.conditions[i]
-            risen[i] = np.bitwise_count(memory.history[i, slots]) >= condition.rise.hits
+            risen[i] = np.bitwise_count(history[i]) >= condition.rise.hits
             scope[f"cond.{condition.id}"] = hits[i] | risen[i]
         up = join(risen[self._triggers], axis=0) & hit
         self._find(scope, slots, hits, hit, up, opened, outcome, room)
-        return outcome
 
-    def _looks(self, scope: Scope, slots: Slots) -> dict[str, Look]:
-        looks = {}
-        for baseline in self.rule.baselines:
-            name = baseline.feature
-            scale = np.ones(len(slots))
-            if baseline.scale_by is not None:
-                scale = scope[baseline.scale_by]
-                scale = np.where(np.isfinite(scale), scale, 0.0)
-            look = self.memory.learned[name].look(slots, scope[name], scale)
-            looks[name] = look
-            for function in ("z", "cusum", "mean", "n_seen", "p_tail"):
-                scope.later(f"{function}({name})", partial(look.statistic, function))
-        scope.looks = looks
-        return looks
+    def _scale(self, scope: Scope, feature: str) -> Values:
+        """The trials of a feature: 1 where its baseline has no scale, 0 where they are unknown."""
+        name = self._scales[feature]
+        if name is None:
+            return np.ones(scope.size)
+        scale = scope[name]
+        return np.where(np.isfinite(scale), scale, 0.0)
 
-    def _candidates(self, scope: Scope, slots: Slots, hits: Truths, span: Span) -> None:
-        """Add the window to the candidates of its hits."""
+    def _look(self, scope: Scope, feature: str) -> Look:
+        """Asked for by an expression: only then are the keys' baselines brought up to date."""
+        if not scope.looks:
+            self.memory.ready(scope.view.slots)
+        learned = self.memory.learned[feature]
+        return learned.look(scope.view.slots, scope[feature], self._scale(scope, feature))
+
+    def _learn(self, scope: Scope, mask: Truths | None) -> None:
+        slots = self.memory.passed(scope.view.slots, mask)
+        for feature, learned in self.memory.learned.items():
+            value, scale = scope[feature], self._scale(scope, feature)
+            if mask is not None:
+                value, scale = value[mask], scale[mask]
+            learned.add(slots, value, scale)
+
+    def _candidates(
+        self, scope: Scope, slots: Slots, hits: Truths, span: Span
+    ) -> NDArray[np.uint16]:
+        """Add the window to the candidates of its hits; the history with it."""
         memory, rule = self.memory, self.rule
-        pending = (memory.history[:, slots] != 0).any(axis=0)
+        pending = (memory.history(slots) != 0).any(axis=0)
         for i in self._triggers:
-            memory.history[i, slots] |= hits[i]
+            memory.hit(i, slots[hits[i]])
         any_hit = hits[self._triggers].any(axis=0)
         new = slots[any_hit & ~pending]
         memory.first_ns[new] = span.start_ns
@@ -165,6 +186,7 @@ class Runner:
                 total[hit_slots] += _amount(expression, scope)[any_hit]
         memory.hits[hit_slots] += 1
         memory.log_p[hit_slots] += self._log_p(scope, hits)[any_hit]
+        return memory.history(slots)
 
     def _log_p(self, scope: Scope, hits: Truths) -> Values:
         """ln p of the window under the hit conditions' models; 0 where none was asked."""
@@ -172,7 +194,7 @@ class Runner:
         for i, condition in enumerate(self.rule.conditions):
             for function, feature in condition.when.statistics:
                 if function == "p_tail" and hits[i].any():
-                    tail = np.where(hits[i], scope.looks[feature].log_tail(), 0.0)
+                    tail = np.where(hits[i], scope.look(feature).log_tail(), 0.0)
                     least = np.minimum(least, tail)
         return least
 
@@ -204,8 +226,7 @@ class Runner:
             np.zeros(size) if e is None else np.where(active, _amount(e, scope), 0.0)
             for e in (rule.event.packets, rule.event.bytes)
         )
-        rows = scope.view.rows
-        generations = generations_of(rows)
+        rows, generations = scope.view.rows, scope.view.generations
         for i in [*np.flatnonzero(opened).tolist(), *worst[:most].tolist()]:
             slot = int(slots[i])
             first = not opened[i]

@@ -86,7 +86,7 @@ def measured(rule: Rule, scope: Scope, i: int, hits: Truths) -> dict[str, Any]:
         rate = _number(packets.numbers(scope, scope.size), i)
         found["pps_peak"] = None if rate is None else rate / rule.window_s
     for name in ("peers", "ports"):
-        if name in (scope.view.rows.dtype.names or ()):
+        if name in (scope.view.dtype.names or ()):
             found[name] = _number(scope[name], i)
     return found
 

@@ -11,6 +11,7 @@ from tests.unit.detect import demo
 from tests.unit.detect.tables import NS, SLOT, START_NS
 
 KEYS = 2000
+SLOT_0 = np.array([0])
 
 
 def spec(**more):
@@ -32,16 +33,22 @@ def learned(windows, cusum=None, **more):
     """A baseline of one key after these values, each (value, trials) or a value."""
     found = Learned(spec(**more), 1, cusum)
     found.grow(64)
-    slots, everyone = np.array([0]), np.array([True])
-    for window in windows:
+    found.reset(SLOT_0, 0)
+    for tick, window in enumerate(windows):
         value, scale = window if isinstance(window, tuple) else (window, 1)
-        look = found.look(slots, np.array([float(value)]), np.array([float(scale)]))
-        found.learn(slots, look, everyone)
+        step(found, tick, value, scale)
+        found.add(SLOT_0, np.array([float(value)]), np.array([float(scale)]))
+        found.fold(SLOT_0, np.ones(1), np.zeros(1))
     return found
 
 
+def step(found, tick, value, scale=1.0):
+    found.step(SLOT_0, np.array([float(value)]), np.array([float(scale)]), tick)
+    return look(found, value, scale)
+
+
 def look(found, value, scale=1.0):
-    return found.look(np.array([0]), np.array([float(value)]), np.array([float(scale)]))
+    return found.look(SLOT_0, np.array([float(value)]), np.array([float(scale)]))
 
 
 def draw(rng, mean, dispersion, size):
@@ -60,13 +67,14 @@ def test_a_million_benign_windows_hit_no_more_than_twice_as_often_as_they_should
     runner, rng = Runner(rule, SLOT), np.random.default_rng(7)
     table = np.zeros(KEYS, SLOT)
     table["slot"], table["generation"] = np.arange(KEYS), 1
+    everyone = np.arange(KEYS)
     hits = tested = 0
     for window in range(620):
         table["syn_new"] = draw(rng, 5.0, dispersion, KEYS)
         start_ns = START_NS + window * NS
         runner.window(View(table), Span(start_ns, start_ns + NS), None, 0)
         if window >= 120:
-            hits += int((runner.memory.history[0] & 1).sum())
+            hits += int((runner.memory.history(everyone)[0] & 1).sum())
             tested += KEYS
     assert tested == 1_000_000
     assert hits <= 2 * 1e-4 * tested
@@ -110,7 +118,7 @@ def test_skipped_windows_are_windows_of_zero(before):
     rng = np.random.default_rng(2)
     values = rng.poisson(20, before).tolist()
     skipped, walked = learned(values), learned(values + [0] * 40)
-    skipped.skip(np.array([0]), np.array([40.0]))
+    skipped.fold(SLOT_0, np.zeros(1), np.array([40.0]))
     assert skipped.get(0)[:4] == pytest.approx(walked.get(0)[:4], rel=1e-6)
 
 
@@ -119,13 +127,12 @@ def test_cusum_finds_a_drift_that_no_single_window_shows():
     calm = rng.poisson(20, 400).tolist()
     found = learned(calm, cusum=(1.0, 12.0))
     assert look(found, 20).cusum[0] < 12
-    for _ in range(12):  # 2.5 standard deviations up, and not learned
-        last = look(found, 33)
+    for tick in range(400, 412):  # 2.5 standard deviations up, and not learned
+        last = step(found, tick, 33)
     assert last.cusum[0] > 12
     assert last.statistic("p_tail")[0] > 1e-4
-    found.skip(np.array([0]), np.array([100.0]))
-    assert found.get(0)[4] == 0
-    assert look(learned([31] * 60, cusum=(1.0, 12.0)), 31).cusum[0] == 0  # not while it warms up
+    assert step(found, 500, 20).cusum[0] == 0  # 88 windows of 0 later
+    assert step(learned([31] * 60, cusum=(1.0, 12.0)), 60, 31).cusum[0] == 0  # while it warms up
 
 
 def test_a_window_that_hits_is_not_learned():
@@ -134,5 +141,25 @@ def test_a_window_that_hits_is_not_learned():
     for at in range(200):
         rows = demo.busy(at, 10 if at < 150 else 5000)["tables"]["service"]
         runner.window(View(rows), Span(START_NS + at * NS, START_NS + (at + 1) * NS), None, 9)
+    runner.state()  # folds
     assert runner.memory.learned["x"].get(0)[0] == pytest.approx(10, rel=0.01)
     assert runner.memory.learned["x"].get(0)[3] == 150
+
+
+@pytest.mark.parametrize("scale_by", [None, "y"])
+def test_blocks_are_what_window_by_window_is(scale_by):
+    rng = np.random.default_rng(6)
+    windows = [(x, s) for x, s in zip(rng.poisson(20, 500), rng.poisson(40, 500) + 1, strict=True)]
+    if scale_by is None:
+        windows = [(x, 1) for x, _ in windows]
+    single = learned(windows, scale_by=scale_by)
+    block = Learned(spec(scale_by=scale_by), 1, None)
+    block.grow(64)
+    block.reset(SLOT_0, 0)
+    for i, (value, scale) in enumerate(windows, 1):
+        block.add(SLOT_0, np.array([float(value)]), np.array([float(scale)]))
+        if i % 10 == 0:
+            block.fold(SLOT_0, np.full(1, 10.0), np.zeros(1))
+    assert block.get(0)[:2] == pytest.approx(single.get(0)[:2], rel=0.01)
+    assert block.get(0)[2] == pytest.approx(single.get(0)[2], rel=0.05)
+    assert block.get(0)[3] == 500
