@@ -87,22 +87,24 @@ class Learned:
         self._cusum = cusum
         self._table = np.zeros((len(COLUMNS), 0))
         # Of the block that is not folded yet: value, scale, their squares, product, and number.
-        self._sums = np.zeros((0, 6))
+        self._sums = np.zeros((6, 0))
         self._judge = np.zeros((3, 0))  # rate and dispersion at the last fold; 1: clip by them
+        self._most = np.zeros(0)  # what a window counts at most, without a scale
         self._last = np.zeros(0, np.int64)  # tick of the last CUSUM step
 
     def grow(self, size: int) -> None:
         """Room for slots below `size`."""
-        more = size - len(self._sums)
+        more = size - len(self._last)
         self._table = np.concatenate([self._table, np.zeros((len(COLUMNS), more))], axis=1)
-        self._sums = np.concatenate([self._sums, np.zeros((more, 6))])
+        self._sums = np.concatenate([self._sums, np.zeros((6, more))], axis=1)
         self._judge = np.concatenate([self._judge, np.zeros((3, more))], axis=1)
+        self._most = np.concatenate([self._most, np.zeros(more)])
         self._last = np.concatenate([self._last, np.zeros(more, np.int64)])
 
     def reset(self, slots: Slots, tick: int) -> None:
         """The slots go to other keys."""
         self._table[:, slots] = 0
-        self._sums[slots] = 0
+        self._sums[:, slots] = 0
         self._judged(slots)
         self._last[slots] = tick - 1
 
@@ -121,19 +123,31 @@ class Learned:
 
     def add(self, slots: Slots, value: Values, scale: Values) -> None:
         """One window of these keys, clipped at `clip_sigma`."""
-        rate, dispersion, clip = self._judge[:, slots]
-        most = np.maximum(rate * scale, self.spec.floor_mean)
-        most = most + self.spec.clip_sigma * np.sqrt(dispersion * most) + 6
-        x = np.where((value > most) & (clip > 0), most, value)
-        s = np.where(np.isfinite(x), scale, 0.0)  # unknown, or no trials: nothing to learn
-        x = np.where(s > 0, x, 0.0)
-        self._sums[slots] += np.stack([x, s, x * x, x * s, s * s, s > 0], axis=1)
+        sums = self._sums
+        if self.spec.scale_by is None:
+            x = np.minimum(value, self._most[slots])
+            if not np.isfinite(x).all():  # unknown: as it always was
+                x = np.where(np.isfinite(x), x, self._judge[0, slots])
+            sums[0, slots] += x
+            sums[2, slots] += x * x
+            return
+        most = self._limit(scale, *self._judge[:, slots])
+        known = (scale > 0) & np.isfinite(value)  # of no trials nothing is learned
+        x, s = np.where(known, np.minimum(value, most), 0.0), np.where(known, scale, 0.0)
+        for row, amount in enumerate((x, s, x * x, x * s, s * s, known)):
+            sums[row, slots] += amount
+
+    def _limit(self, scale: Values, rate: Values, dispersion: Values, clip: Values) -> Values:
+        """What a window counts at most: mean + clip_sigma standard deviations, and a few."""
+        mean = np.maximum(rate * scale, self.spec.floor_mean)
+        most = mean + self.spec.clip_sigma * np.sqrt(dispersion * mean) + 6
+        return np.where(clip > 0, most, np.inf)
 
     def fold(self, slots: Slots, windows: Values, zeros: Values) -> None:
         """End of a block of so many windows, rows or not, and of so many more without a row."""
         mean, weight, variance, seen, _ = self._table[:, slots]
-        x, s, xx, xs, ss, count = self._sums[slots].T
-        self._sums[slots] = 0
+        x, s, xx, xs, ss, count = self._sums[:, slots]
+        self._sums[:, slots] = 0
         if self.spec.scale_by is None:  # windows without a row are zeros
             count, s, xs, ss = windows, windows, x, windows
         n = np.maximum(count, 1)
@@ -167,7 +181,9 @@ class Learned:
         mean, weight, variance, seen, _ = self._table[:, slots]
         rate = np.divide(mean, weight, out=np.zeros(len(mean)), where=weight > 0)
         dispersion = self._dispersion(mean, variance, seen)
-        self._judge[:, slots] = rate, dispersion, seen >= UNCLIPPED
+        clip = (seen >= UNCLIPPED).astype(np.float64)
+        self._judge[:, slots] = rate, dispersion, clip
+        self._most[slots] = self._limit(np.ones(len(rate)), rate, dispersion, clip)
 
     def _dispersion(self, mean: Values, variance: Values, seen: Values) -> Values:
         """The dispersion to judge one more window by.
