@@ -35,7 +35,7 @@ class Detector:
         self._agent_id = agent_id
         self._boot_id = boot_id
         self._lives = Lifecycle(agent_id, boot_id, allow or Allow())
-        self._kept = dict(state or {}).get("rules", {})
+        self._kept = dict((state or {}).get("rules", {}))
         self._runners: dict[str, Runner] = {}
         self._groups: dict[_Group, list[Rule]] = {}
         self._sums: dict[_Group, Sums] = {}
@@ -126,7 +126,7 @@ class Detector:
 
     def _run(self, rules: list[Rule], view: View, span: Span) -> None:
         for rule in rules:
-            runner = self._runner(rule, view.rows.dtype)
+            runner = self._runner(rule, view.dtype)
             self._last[rule.id] = span.end_ns
             outcome = runner.window(view, span, self._sensor, self._lives.room(rule))
             self._lives.take(runner, outcome)

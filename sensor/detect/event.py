@@ -11,7 +11,7 @@ import numpy as np
 from sensor.detect.columns import DERIVED, readable
 from sensor.detect.confidence import level
 from sensor.detect.counterparts import Counterparts
-from sensor.detect.evaluate import Finding
+from sensor.detect.finding import Finding
 from sensor.detect.mitigation import advice
 from sensor.detect.rule import SEVERITIES, Rule
 from sensor.detect.slots import Memory

@@ -12,13 +12,12 @@ import json
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 
-import numpy as np
-
 from sensor.detect.allow import allows
 from sensor.detect.columns import key_columns
 from sensor.detect.confidence import false_positive_probability
-from sensor.detect.evaluate import Finding, Outcome, Runner
+from sensor.detect.evaluate import Runner
 from sensor.detect.event import Event, event_id, revived
+from sensor.detect.finding import Finding, Outcome
 from sensor.detect.rule import Allow, Rule
 from sensor.detect.slots import key_of
 from sensor.detect.window import NS
@@ -151,7 +150,7 @@ class Lifecycle:
     def _go_on(self, event: Event, runner: Runner, finding: Finding, end_ns: int) -> None:
         memory = runner.memory
         event.members[id(memory), finding.slot, finding.generation] = memory
-        memory.opened[finding.slot] = True
+        memory.open(finding.slot)
         rose = event.take(finding, end_ns, own=event.rule.id == runner.rule.id)
         if rose or end_ns - event.emitted_ns >= event.rule.lifecycle.update_s * NS:
             self._emit(event, end_ns)
@@ -180,8 +179,7 @@ class Lifecycle:
         del self._open[key]
         self._count[event.rule.id] -= 1
         for (_, slot, generation), memory in event.members.items():
-            if memory.holds(slot, generation):
-                memory.clear(np.array([slot]))
+            memory.clear(slot, generation)
         event.members.clear()
         self._recent[key] = event
         while len(self._recent) > MOST_RECENT:

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from sensor._native.faces import Rows
-from sensor.detect.baseline import Look
+from sensor.detect.baseline import Look, Slots
 from sensor.detect.columns import (
     DERIVED,
     TOP,
@@ -44,20 +44,57 @@ class View:
     """Rows of a table with their columns as float64, made once each."""
 
     def __init__(self, rows: Rows) -> None:
-        self.rows = rows
+        self._rows: Rows | None = rows
         self._columns: dict[str, Values] = {}
+        self.dtype = rows.dtype
+        self.size = len(rows)
+        self.slots = slots_of(rows)
+        self.generations = generations_of(rows)
+        self.top = int(self.slots.max()) if self.size else -1  # no slot is higher
+
+    @property
+    def rows(self) -> Rows:
+        """The rows themselves."""
+        if self._rows is None:
+            self._rows = self._select()
+        return self._rows
 
     def column(self, name: str) -> Values:
         """A column of the table, or one derived from two; KeyError when there is none."""
         found = self._columns.get(name)
         if found is None:
-            if name in DERIVED and name not in (self.rows.dtype.names or ()):
-                part, whole = (self.column(part) for part in DERIVED[name])
-                found = np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
-            else:
-                found = self.rows[name].astype(np.float64)
-            self._columns[name] = found
+            found = self._columns[name] = self._read(name)
         return found
+
+    def _select(self) -> Rows:
+        raise NotImplementedError  # a whole table has its rows
+
+    def _read(self, name: str) -> Values:
+        if name in DERIVED and name not in (self.dtype.names or ()):
+            part, whole = (self.column(part) for part in DERIVED[name])
+            return np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
+        return self.rows[name].astype(np.float64)
+
+
+class Part(View):
+    """Some rows of a view; what the view has read is not read again."""
+
+    def __init__(self, whole: View, index: Slots) -> None:
+        self._whole = whole
+        self._index = index
+        self._rows = None
+        self._columns = {}
+        self.dtype = whole.dtype
+        self.size = len(index)
+        self.slots = whole.slots[index]
+        self.generations = whole.generations[index]
+        self.top = whole.top
+
+    def _select(self) -> Rows:
+        return self._whole.rows[self._index]
+
+    def _read(self, name: str) -> Values:
+        return np.asarray(self._whole.column(name)[self._index])
 
 
 class Scope(dict[str, Any]):
@@ -69,34 +106,42 @@ class Scope(dict[str, Any]):
         sensor: View | None,
         params: Mapping[str, float],
         features: Mapping[str, Expression],
+        look: Callable[["Scope", str], Look] | None = None,
     ) -> None:
+        """`look` says how to hold a feature against its baseline."""
         super().__init__(params)
         self.view = view
-        self.size = len(view.rows)
+        self.size = view.size
         self.looks: dict[str, Look] = {}
         self._sensor = sensor
         self._features = features
-        self._later: dict[str, Callable[[], Values]] = {}
+        self._look = look
 
-    def later(self, name: str, value: Callable[[], Values]) -> None:
-        """A value that is computed when an expression first asks for it."""
-        self._later[name] = value
+    def look(self, feature: str) -> Look:
+        """A feature beside what is normal for it."""
+        found = self.looks.get(feature)
+        if found is None:
+            if self._look is None:
+                raise KeyError(feature)
+            found = self.looks[feature] = self._look(self, feature)
+        return found
 
     def __missing__(self, name: str) -> Any:
         value: Any
-        if (later := self._later.get(name)) is not None:
-            value = later()
-        elif (feature := self._features.get(name)) is not None:
+        if (feature := self._features.get(name)) is not None:
             value = feature.numbers(self, self.size)
         elif name.startswith("sensor."):
             value = self._sensor_value(name.removeprefix("sensor."))
+        elif name.endswith(")"):
+            function, _, argument = name[:-1].partition("(")
+            value = self.look(argument).statistic(function)
         else:
             value = self.view.column(name)
         self[name] = value
         return value
 
     def _sensor_value(self, column: str) -> float:
-        if self._sensor is None or not self._sensor.rows.size:
+        if self._sensor is None or not self._sensor.size:
             return float("nan")
         return float(self._sensor.column(column)[0])
 
