@@ -7,11 +7,21 @@ seconds of one become one window.
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
+
+from sensor._native.faces import Rows
 
 Dtype = np.dtype[np.void]
 Tables = Mapping[str, Dtype]  # table -> dtype of its rows
 
-KEYS = ("address", "port", "protocol", "name", "mac")  # of these, a table's own make its key
+KEYS = (
+    "address",
+    "peer",
+    "port",
+    "protocol",
+    "name",
+    "mac",
+)  # of these, a table's own make its key
 IDENTITY = frozenset({*KEYS, "slot", "generation", "local"})
 # Counterparts: where there are several values, the one of the second with the largest top_count.
 TOP = ("top_address", "top_port", "top_count", "top_addresses", "top_counts", "top_ports", "client")
@@ -47,8 +57,7 @@ DERIVED = {"top_share": ("top_count", "top_total")}
 
 def readable(dtype: Dtype) -> frozenset[str]:
     """The columns that an expression may read: scalar numbers, and what is derived from them."""
-    fields = dtype.fields or {}
-    plain = {name for name, field in fields.items() if field[0].kind in "uif"}
+    plain = {name for name in dtype.names or () if dtype[name].kind in "uif"}
     derived = {name for name, parts in DERIVED.items() if plain.issuperset(parts)}
     return frozenset(plain | derived)
 
@@ -56,6 +65,20 @@ def readable(dtype: Dtype) -> frozenset[str]:
 def key_columns(dtype: Dtype) -> tuple[str, ...]:
     """The columns that name a row of the table, in the order of KEYS."""
     return tuple(name for name in KEYS if name in (dtype.names or ()))
+
+
+def slots_of(rows: Rows) -> NDArray[np.intp]:
+    """Where each row's key is kept; a table of one row needs no column to say it."""
+    if "slot" in (rows.dtype.names or ()):
+        return rows["slot"].astype(np.intp)
+    return np.arange(len(rows))
+
+
+def generations_of(rows: Rows) -> NDArray[np.uint32]:
+    """Which of a slot's successive keys each row is about."""
+    if "generation" in (rows.dtype.names or ()):
+        return np.asarray(rows["generation"], np.uint32)
+    return np.zeros(len(rows), np.uint32)
 
 
 def counts(dtype: Dtype) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from sensor.detect.calibration import TABLE
 from sensor.detect.expression import Values
 from sensor.detect.rule import Confidence, Rule
 
+MOST_SURE = 0.9999  # nothing measured so far could tell a higher one from it
 MOST_NATS = 12.0  # one family's weight: no single statistic makes a certainty
 
 
@@ -35,7 +36,7 @@ def posterior(rule: Confidence, scope: Mapping[str, Any], size: int) -> Values:
         total = total + nats
     raw, mended = zip(*TABLE, strict=True)
     calibrated = np.interp(1 / (1 + np.exp(-total)), raw, mended)
-    return np.minimum(calibrated, rule.cap)
+    return np.asarray(np.minimum(calibrated, min(rule.cap, MOST_SURE)))
 
 
 def false_positive_probability(

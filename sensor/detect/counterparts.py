@@ -28,7 +28,7 @@ class Counterparts:
             found = zip(row["top_addresses"], row["top_ports"], row["top_counts"], strict=True)
         else:
             port = row["top_port"] if "top_port" in names else 0
-            found = iter([(row["top_address"], port, row["top_count"])])
+            found = zip([row["top_address"]], [port], [row["top_count"]], strict=True)
         for address, port, count in found:
             if count:
                 self._count((address.tobytes(), int(port)), int(count))

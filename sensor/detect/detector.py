@@ -1,18 +1,21 @@
 """Detection as one consumer of the meter: features in, changed events out."""
 
+import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+from sensor._native.faces import Rows
 from sensor.detect.columns import Dtype
 from sensor.detect.evaluate import Runner
 from sensor.detect.event import event_id
 from sensor.detect.lifecycle import Lifecycle
 from sensor.detect.rule import Allow, Rule, RuleError, RuleSet
-from sensor.detect.window import NS, Features, Span, Sums, View
+from sensor.detect.window import Features, Span, Sums, View
 from sensor.model.rows import SecurityEventRow
 
 STATE_VERSION = 1
-READY = frozenset({"pair"})  # tables that come as whole windows already
+WHOLE = frozenset({"pair"})  # tables of which whole windows come, not seconds
 _Group = tuple[str, int]  # table, window in seconds
 
 
@@ -32,7 +35,7 @@ class Detector:
         self._agent_id = agent_id
         self._boot_id = boot_id
         self._lives = Lifecycle(agent_id, boot_id, allow or Allow())
-        self._kept = dict(state or {}).get("rules", {})
+        self._kept = dict((state or {}).get("rules", {}))
         self._runners: dict[str, Runner] = {}
         self._groups: dict[_Group, list[Rule]] = {}
         self._sums: dict[_Group, Sums] = {}
@@ -54,7 +57,7 @@ class Detector:
         self._sums = {
             group: self._sums.get(group) or Sums(group[1])
             for group in self._groups
-            if group[1] > 1 and group[0] not in READY
+            if group[1] > 1 and group[0] not in WHOLE
         }
         self._errors.extend(rules.errors)
 
@@ -86,7 +89,7 @@ class Detector:
         views = {name: View(rows) for name, rows in tables.items()}
         for group, rules in self._groups.items():
             table = group[0]
-            if table not in tables:
+            if table not in tables or table in WHOLE:
                 continue
             if (open_sums := self._sums.get(group)) is not None:
                 if open_sums.add(tables[table], start_ns, end_ns):
@@ -94,6 +97,12 @@ class Detector:
             else:
                 self._run(rules, views[table], Span(start_ns, end_ns))
         self._lives.tick(end_ns)
+
+    def whole(self, table: str, rows: Rows, start_ns: int, end_ns: int) -> None:
+        """One whole window of a table that does not come by the second (Beacons)."""
+        for group, rules in self._groups.items():
+            if group[0] == table:
+                self._run(rules, View(rows), Span(start_ns, end_ns))
 
     def finish(self) -> None:
         """End of input: unfinished windows count, and what still went on stays open."""
@@ -117,9 +126,9 @@ class Detector:
 
     def _run(self, rules: list[Rule], view: View, span: Span) -> None:
         for rule in rules:
-            runner = self._runner(rule, view.rows.dtype)
+            runner = self._runner(rule, view.dtype)
             self._last[rule.id] = span.end_ns
-            outcome = runner.window(view, span, self._sensor, self._lives)
+            outcome = runner.window(view, span, self._sensor, self._lives.room(rule))
             self._lives.take(runner, outcome)
 
     def _runner(self, rule: Rule, dtype: Dtype) -> Runner:
@@ -130,9 +139,42 @@ class Detector:
         return runner
 
     def _report_errors(self, now_ns: int) -> None:
-        errors, self._errors = self._errors, []
-        for error in errors:
-            self._lives.note(self._broken(error, now_ns))
+        for error in self._errors:
+            self._lives.note(broken_rule(error, self._agent_id, self._boot_id, now_ns))
+        self._errors.clear()
 
-    def _broken(self, error: RuleError, now_ns: int) -> SecurityEventRow:
-        ...
+
+def broken_rule(error: RuleError, agent_id: str, boot_id: str, now_ns: int) -> SecurityEventRow:
+    """A rule file that cannot be used is an event of the sensor itself."""
+    rule_id = error.rule_id or Path(error.file).stem
+    now_us = now_ns // 1000
+    return SecurityEventRow(
+        id=event_id(agent_id, rule_id, ("sensor", error.file, error.line), now_ns),
+        agent_id=agent_id,
+        event_type="sensor",
+        severity="low",
+        source_ip=None,
+        destination_ip=None,
+        source_port=None,
+        destination_port=None,
+        protocol=None,
+        packets_count=None,
+        bytes_transferred=None,
+        duration_ms=0,
+        detection_method="rule_loader",
+        confidence_score=1.0,
+        false_positive_probability=0.0,
+        action_taken="none",
+        blocked=0,
+        detected_at=now_us,
+        resolved_at=now_us,
+        boot_id=boot_id,
+        attack_class=None,
+        rule_id=rule_id,
+        title="A rule file cannot be used",
+        status="resolved",
+        started_at=now_us,
+        updated_at=now_us,
+        evidence=json.dumps({"file": error.file, "line": error.line, "reason": error.reason}),
+        mitigation="Mend the file; `sensor rules check` says whether it is right.",
+    )

@@ -8,9 +8,10 @@ from uuid import UUID, uuid5
 
 import numpy as np
 
+from sensor.detect.columns import DERIVED, readable
 from sensor.detect.confidence import level
 from sensor.detect.counterparts import Counterparts
-from sensor.detect.evaluate import Finding
+from sensor.detect.finding import Finding
 from sensor.detect.mitigation import advice
 from sensor.detect.rule import SEVERITIES, Rule
 from sensor.detect.slots import Memory
@@ -47,7 +48,8 @@ class Event:
     overflow: int = 0  # victims beyond max_open that this event stands for
     incident_id: str | None = None
     counterparts: Counterparts = field(default_factory=Counterparts)
-    measured: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict)  # in the worst window
+    columns: dict[str, float] = field(default_factory=dict)  # likewise
     # (memory, slot, generation) of the keys it is about
     members: dict[tuple[int, int, int], Memory] = field(default_factory=dict)
 
@@ -74,6 +76,7 @@ class Event:
             peak = self.measured.get("pps_peak")
             if finding.score > self.score or not self.measured:
                 self.measured = finding.measured()
+                self.columns = numbers_of(finding.row)
                 self.method = finding.method
             now = self.measured.get("pps_peak")
             self.measured["pps_peak"] = max((p for p in (peak, now) if p is not None), default=None)
@@ -120,7 +123,11 @@ class Event:
             "key": list(self.key),
             "key_parts": dict(self.parts),
             "top_sources": [
-                {"ip": address_text(ip), "count": count, "share": round(self.counterparts.share(count), 4)}
+                {
+                    "ip": address_text(ip),
+                    "count": count,
+                    "share": round(self.counterparts.share(count), 4),
+                }
                 for ip, count in tops
             ],
             "sources_estimated": self.measured.get("peers"),
@@ -140,16 +147,17 @@ class Event:
         if self.overflow:
             title = f"{title} (more than {self.rule.lifecycle.max_open} at once)"
         values = {
+            **self.columns,
             **evidence.get("features", {}),
             **self.rule.params,
-            "peers": evidence.get("peers"),
-            "ports": evidence.get("ports"),
             "dst_ip": destination,
             "src_ip": source,
             "top_source": source or (evidence["top_sources"] or [{"ip": None}])[0]["ip"],
             "dst_port": destination_port,
             "src_port": source_port,
-            **{name: value for name, value in self.parts.items() if name in ("name", "mac", "port")},
+            **{
+                name: value for name, value in self.parts.items() if name in ("name", "mac", "port")
+            },
         }
         return SecurityEventRow(
             id=self.id,
@@ -181,6 +189,11 @@ class Event:
             evidence=json.dumps(evidence, allow_nan=False),
             mitigation=advice(self.rule.mitigation_summary, self.rule.mitigation_steps, values),
         )
+
+
+def numbers_of(row: np.void) -> dict[str, float]:
+    """What the row counts, by column."""
+    return {name: float(row[name]) for name in readable(row.dtype) if name not in DERIVED}
 
 
 def _whole(value: float) -> int:

@@ -25,7 +25,14 @@ MAX_DEPTH = 32
 TINY = 1e-304  # its natural logarithm is about -700: far below any tail we report
 
 STATISTICS = frozenset({"p_tail", "z", "cusum", "mean", "n_seen"})
-_ARITY = {"min": (2, 8), "max": (2, 8), "clamp": (3, 3), "log10": (1, 1), "ln": (1, 1), "sqrt": (1, 1)}
+_ARITY = {
+    "min": (2, 8),
+    "max": (2, 8),
+    "clamp": (3, 3),
+    "log10": (1, 1),
+    "ln": (1, 1),
+    "sqrt": (1, 1),
+}
 FUNCTIONS = frozenset(_ARITY) | STATISTICS
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div)
 _COMPARISONS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
@@ -107,7 +114,9 @@ class Expression:
     statistics: frozenset[tuple[str, str]]  # (function, feature)
     logical: bool  # its value is a truth, not a number
     subject: tuple[str, str] | None = field(default=None, compare=False)
-    _run: Callable[[Mapping[str, Any]], Any] = field(default=lambda s: None, compare=False, repr=False)
+    _run: Callable[[Mapping[str, Any]], Any] = field(
+        default=lambda s: None, compare=False, repr=False
+    )
 
     def numbers(self, scope: Mapping[str, Any], size: int) -> Values:
         """The values over `size` keys."""

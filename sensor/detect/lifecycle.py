@@ -9,16 +9,15 @@ A key without a row is clear. Time may jump or step back: nothing is ever negati
 """
 
 import json
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 
-import numpy as np
-
-from sensor.detect.confidence import false_positive_probability
-from sensor.detect.evaluate import Finding, Outcome, Runner
 from sensor.detect.allow import allows
 from sensor.detect.columns import key_columns
+from sensor.detect.confidence import false_positive_probability
+from sensor.detect.evaluate import Runner
 from sensor.detect.event import Event, event_id, revived
+from sensor.detect.finding import Finding, Outcome
 from sensor.detect.rule import Allow, Rule
 from sensor.detect.slots import key_of
 from sensor.detect.window import NS
@@ -37,42 +36,47 @@ class Lifecycle:
         self._agent_id = agent_id
         self._boot_id = boot_id
         self._allow = allow
-        self.open: dict[Key, tuple[Event, Runner]] = {}
+        self._open: dict[Key, Event] = {}
+        self._count: Counter[str] = Counter()  # open events by rule
         self._recent: OrderedDict[Key, Event] = OrderedDict()
         self._victims: OrderedDict[str, tuple[int, Event]] = OrderedDict()
         self._changed: dict[str, SecurityEventRow] = {}
         self._rows: OrderedDict[str, SecurityEventRow] = OrderedDict()
 
-    def room(self, runner: Runner) -> int:
+    def room(self, rule: Rule) -> int:
         """How many more events this rule may open."""
-        opened = sum(1 for _, other in self.open.values() if other is runner)
-        return max(runner.rule.lifecycle.max_open - opened, 0)
+        return max(rule.lifecycle.max_open - self._count[rule.id], 0)
 
     def take(self, runner: Runner, outcome: Outcome) -> None:
         """The findings of one rule in one window."""
         span = outcome.span
+        beyond = []  # of max_open
         for finding in outcome.findings:
             key = self._key(runner.rule, finding)
-            if (found := self.open.get(key)) is not None:
-                self._go_on(found[0], runner, finding, span.end_ns)
-            elif finding.risen and not self._allowed(runner.rule, finding, span.end_ns):
-                self._rise(key, runner, finding, outcome)
-        if outcome.overflow:
-            self._overflow(runner, None, outcome, outcome.overflow)
+            if (event := self._open.get(key)) is not None:
+                self._go_on(event, runner, finding, span.end_ns)
+            elif not finding.risen or self._allowed(runner.rule, finding, span.end_ns):
+                continue
+            elif not self._rise(key, runner, finding, outcome):
+                beyond.append(finding)
+        if beyond:
+            self._overflow(runner, beyond, outcome)
 
     def tick(self, now_ns: int) -> None:
         """Resolve what has been clear for long enough at `now_ns`."""
-        for key, (event, runner) in list(self.open.items()):
-            life = runner.rule.lifecycle
+        for key, event in list(self._open.items()):
             if event.active_ns > now_ns:  # the clock was set back
                 event.active_ns = now_ns
-            if now_ns - event.active_ns >= max(life.hold_s, runner.rule.window_s) * NS:
+            rule = event.rule
+            if now_ns - event.active_ns >= max(rule.lifecycle.hold_s, rule.window_s) * NS:
                 self._resolve(key, event)
 
     def finish(self, last: dict[str, int]) -> None:
-        """End of input. `last`: when each rule's last window ended; what hit there stays open."""
-        for key, (event, runner) in list(self.open.items()):
-            if event.last_hit_ns < last.get(runner.rule.id, 0):
+        """End of input. `last`: when each rule's last window ended; what was not clear there
+        stays open.
+        """
+        for key, event in list(self._open.items()):
+            if event.active_ns < last.get(event.rule.id, 0):
                 self._resolve(key, event)
             else:
                 self._emit(event, event.active_ns)
@@ -89,7 +93,7 @@ class Lifecycle:
 
     def events(self) -> list[SecurityEventRow]:
         """All events of this run, the newest MOST_EVENTS; open ones as they stand now."""
-        now = {event.id: event for event, _ in self.open.values()}
+        now = {event.id: event for event in self._open.values()}
         return [
             now[row.id].row(self._agent_id, self._boot_id) if row.id in now else row
             for row in self._rows.values()
@@ -100,26 +104,34 @@ class Lifecycle:
         own: dict[str, str | int] = {"rule": rule.id, "class": rule.attack_class, **parts}
         return tuple(own[word] for word in rule.lifecycle.key)
 
-    def _rise(self, key: Key, runner: Runner, finding: Finding, outcome: Outcome) -> None:
-        recent = self._recent.pop(key, None)
-        gap_ns = runner.rule.lifecycle.merge_gap_s * NS
-        if recent is not None and recent.rule.id == runner.rule.id:
-            if abs(finding.started_ns - recent.last_hit_ns) <= gap_ns:
-                recent.status = "open"
-                recent.reopened += 1
-                self._admit(key, recent, runner, finding, outcome)
-                return
-        if self.room(runner) <= 0:
-            self._overflow(runner, finding, outcome, 1)
-            return
-        started_ns = min(finding.started_ns, outcome.span.end_ns)
-        event = self._event(key, runner, finding, started_ns, outcome)
-        self._admit(key, event, runner, finding, outcome)
-
-    def _event(
-        self, key: Key, runner: Runner, finding: Finding, started_ns: int, outcome: Outcome
-    ) -> Event:
+    def _rise(self, key: Key, runner: Runner, finding: Finding, outcome: Outcome) -> bool:
+        """A new event, or one that goes on after a pause; False when there are too many."""
+        event = self._recent.get(key)
+        if event is not None and self._goes_on(event, runner.rule, finding):
+            del self._recent[key]
+            event.status = "open"
+            event.reopened += 1
+        elif self.room(runner.rule) > 0:
+            event = self._event(key, runner, finding, outcome)
+        else:
+            return False
         end_ns = outcome.span.end_ns
+        event.active_ns = end_ns
+        self._open[key] = event
+        self._count[event.rule.id] += 1
+        self._go_on(event, runner, finding, end_ns)
+        self._incident(event, end_ns)
+        self._emit(event, end_ns)
+        return True
+
+    @staticmethod
+    def _goes_on(event: Event, rule: Rule, finding: Finding) -> bool:
+        pause_ns = abs(finding.started_ns - event.last_hit_ns)
+        return event.rule.id == rule.id and pause_ns <= rule.lifecycle.merge_gap_s * NS
+
+    def _event(self, key: Key, runner: Runner, finding: Finding, outcome: Outcome) -> Event:
+        end_ns = outcome.span.end_ns
+        started_ns = min(finding.started_ns, end_ns)
         return Event(
             id=event_id(self._agent_id, runner.rule.id, key, started_ns),
             rule=runner.rule,
@@ -135,53 +147,39 @@ class Lifecycle:
             ),
         )
 
-    def _admit(
-        self, key: Key, event: Event, runner: Runner, finding: Finding, outcome: Outcome
-    ) -> None:
-        event.active_ns = outcome.span.end_ns
-        self.open[key] = event, runner
-        self._join(event, runner, finding)
-        event.take(finding, outcome.span.end_ns, own=event.rule.id == runner.rule.id)
-        self._incident(event, outcome.span.end_ns)
-        self._emit(event, outcome.span.end_ns)
-
-    def _join(self, event: Event, runner: Runner, finding: Finding) -> None:
+    def _go_on(self, event: Event, runner: Runner, finding: Finding, end_ns: int) -> None:
         memory = runner.memory
         event.members[id(memory), finding.slot, finding.generation] = memory
-        memory.opened[finding.slot] = True
-
-    def _go_on(self, event: Event, runner: Runner, finding: Finding, end_ns: int) -> None:
-        self._join(event, runner, finding)
+        memory.open(finding.slot)
         rose = event.take(finding, end_ns, own=event.rule.id == runner.rule.id)
         if rose or end_ns - event.emitted_ns >= event.rule.lifecycle.update_s * NS:
             self._emit(event, end_ns)
 
-    def _overflow(
-        self, runner: Runner, finding: Finding | None, outcome: Outcome, count: int
-    ) -> None:
+    def _overflow(self, runner: Runner, beyond: list[Finding], outcome: Outcome) -> None:
         """One event for all keys beyond max_open."""
         key: Key = (runner.rule.id, "overflow")
-        found = self.open.get(key)
-        if found is not None:
-            event = found[0]
-        elif finding is None:
-            return
-        else:
-            event = self._event(key, runner, finding, outcome.span.start_ns, outcome)
-            self.open[key] = event, runner
-            event.score = finding.score
-            event.confidence = finding.confidence
-            event.method = finding.method
-        event.overflow = max(event.overflow, count) if finding is None else event.overflow + 1
-        event.last_hit_ns = event.active_ns = outcome.span.end_ns
-        self._emit(event, outcome.span.end_ns)
+        end_ns = outcome.span.end_ns
+        event = self._open.get(key)
+        fresh = event is None
+        if event is None:
+            event = self._event(key, runner, beyond[0], outcome)
+            event.detected_ns = end_ns
+            self._open[key] = event
+            self._count[event.rule.id] += 1
+            event.method = beyond[0].method
+        event.score = max(event.score, *(f.score for f in beyond))
+        event.confidence = max(event.confidence, *(f.confidence for f in beyond))
+        event.overflow = max(event.overflow, len(beyond) + outcome.overflow)
+        event.last_hit_ns = event.active_ns = max(event.active_ns, end_ns)
+        if fresh or end_ns - event.emitted_ns >= event.rule.lifecycle.update_s * NS:
+            self._emit(event, end_ns)
 
     def _resolve(self, key: Key, event: Event) -> None:
         event.status = "resolved"
-        del self.open[key]
+        del self._open[key]
+        self._count[event.rule.id] -= 1
         for (_, slot, generation), memory in event.members.items():
-            if memory.holds(slot, generation):
-                memory.clear(np.array([slot]))
+            memory.clear(slot, generation)
         event.members.clear()
         self._recent[key] = event
         while len(self._recent) > MOST_RECENT:

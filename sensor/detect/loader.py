@@ -87,7 +87,7 @@ class _Loading:
         levels = merged["severity"]["levels"]
         _merge(severity.table("levels", {}), levels, levels)
         severity.done()
-        for key in table.keys():
+        for key in table.rest():
             raise table.error(
                 key, f"{key!r}: only [params], [allow], enabled and [severity.levels] may change"
             )
@@ -108,7 +108,7 @@ class _Loading:
 
 
 def _merge(table: Table, into: dict[str, Any], known: dict[str, Any] | None) -> None:
-    for name in table.keys():
+    for name in table.rest():
         if known is not None and name not in known:
             raise table.error(name, f"{name!r} is not in the rule")
         value = table.raw(name)

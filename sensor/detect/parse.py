@@ -1,26 +1,15 @@
 """A rule file's tables as a Rule: every name checked against the columns that really exist."""
 
 import re
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from sensor.detect.columns import Tables, key_columns, readable
-from sensor.detect.expression import FUNCTIONS, Expression, compile_expression
-from sensor.detect.reader import MISSING, NAME, Source, Table, first_line
-from sensor.detect.rule import (
-    SEVERITIES,
-    Allow,
-    Baseline,
-    Condition,
-    Confidence,
-    EventParts,
-    Evidence,
-    Lifecycle,
-    Rise,
-    Rule,
-    RuleTest,
-)
-from sensor.model.address import Prefix, pack_prefix
+from sensor.detect.expression import Expression, compile_expression
+from sensor.detect.names import Names
+from sensor.detect.parse_event import parse_allow, parse_confidence, parse_event, parse_lifecycle
+from sensor.detect.parse_tests import parse_tests
+from sensor.detect.reader import Source, Table
+from sensor.detect.rule import SEVERITIES, Baseline, Condition, Rise, Rule
 
 SCHEMA = 1
 STATUSES = ("stable", "test", "experimental", "deprecated")
@@ -37,65 +26,8 @@ EVENT_TYPES = (
     "service_overload",
 )
 MODELS = ("negbin", "poisson", "binomial")
-PARTIES = ("key", "top", "none")
-# What makes two rows the same event; `dst_ip` and `src_ip` are both the address of the key.
-KEY_WORDS = {
-    "rule": "rule",
-    "class": "class",
-    "dst_ip": "address",
-    "src_ip": "address",
-    "address": "address",
-    "dst_port": "port",
-    "refl_proto": "port",
-    "port": "port",
-    "protocol": "protocol",
-    "name": "name",
-    "mac": "mac",
-}
-# table -> where the parties of an event are found unless [event] says otherwise
-_PARTIES = {
-    "service": ("top", "key"),
-    "host": ("top", "key"),
-    "reflection": ("top", "key"),
-    "source": ("key", "top"),
-    "pair": ("key", "top"),
-    "domain": ("top", "none"),
-    "neighbour": ("none", "key"),
-}
-MAX_STEPS = 100_000  # of a test's series
 _RISE = re.compile(r"([1-9]\d?)/([1-9]\d?)")
-_TOKEN = re.compile(r"(-?\d+(?:\.\d+)?)(?:([+-]\d+(?:\.\d+)?))?(?:x(\d{1,6}))?")
 MOST_WINDOWS = 16  # of a rise: as many bits are kept
-
-
-class _Names:
-    """Which names the expressions of a rule may use; it grows in the order of evaluation."""
-
-    def __init__(self, columns: Collection[str], sensor: Collection[str]) -> None:
-        self.columns = frozenset(columns) | {f"sensor.{name}" for name in sensor}
-        self.baselined: set[str] = set()
-        self._known = set(self.columns)
-
-    def add(self, table: Table, key: str, name: str) -> None:
-        """One more name, which may not hide another."""
-        if not NAME.fullmatch(name.removeprefix("cond.")):
-            raise table.error(key, f"{name!r} must be a lower-case word")
-        if name in self._known or name in FUNCTIONS or name in ("cond", "sensor"):
-            raise table.error(key, f"{name} is the name of something else already")
-        self._known.add(name)
-
-    def take(self, table: Table, key: str, default: Any = MISSING) -> Any:
-        """The expression at `key`; RuleError for the first name that is not known (yet)."""
-        expression = table.expression(key, default)
-        if expression is default:
-            return expression
-        for name in sorted(expression.names - self._known):
-            raise table.error(key, f"{key}: unknown column or feature {name}", first_line(expression))
-        for function, feature in sorted(expression.statistics):
-            if feature not in self.baselined:
-                reason = f"{key}: {function}({feature}) needs a [baseline.{feature}]"
-                raise table.error(key, reason, first_line(expression))
-        return expression
 
 
 def parse_rule(source: Source, values: Mapping[str, object], tables: Tables) -> Rule:
@@ -109,7 +41,7 @@ def parse_rule(source: Source, values: Mapping[str, object], tables: Tables) -> 
     severity, mitigation = root.table("severity"), root.table("mitigation", {})
     table = scope.word("table", tables)
     dtype = tables[table]
-    names = _Names(readable(dtype), readable(tables["sensor"]) if "sensor" in tables else ())
+    names = Names(readable(dtype), readable(tables["sensor"]) if "sensor" in tables else ())
     window_s = scope.seconds("window", 1, low=1)
     params = _params(root.table("params", {}), names)
     gate = names.take(scope, "gate")
@@ -146,14 +78,14 @@ def parse_rule(source: Source, values: Mapping[str, object], tables: Tables) -> 
         triggers=triggers,
         severity=names.take(severity, "score"),
         levels=_levels(severity.table("levels")),
-        confidence=_confidence(root.table("confidence"), names),
-        event=_event(root.table("event", {}), names, table),
-        lifecycle=_lifecycle(root.table("lifecycle"), names, key_columns(dtype)),
+        confidence=parse_confidence(root.table("confidence"), names),
+        event=parse_event(root.table("event", {}), names, table),
+        lifecycle=parse_lifecycle(root.table("lifecycle"), names, key_columns(dtype)),
         look_alikes=_texts(root.table("look_alikes", {})),
-        allow=_allow(root.table("allow", {})),
+        allow=parse_allow(root.table("allow", {})),
         mitigation_summary=mitigation.text("summary", ""),
         mitigation_steps=mitigation.words("steps"),
-        tests=_tests(root.tables("test"), window_s, names),
+        tests=parse_tests(root.tables("test"), window_s, names),
         file=source.file,
     )
     for part in (attack, scope, trigger, severity, mitigation, root):
@@ -161,17 +93,17 @@ def parse_rule(source: Source, values: Mapping[str, object], tables: Tables) -> 
     return rule
 
 
-def _params(table: Table, names: _Names) -> dict[str, float]:
+def _params(table: Table, names: Names) -> dict[str, float]:
     params = {}
-    for name in table.keys():
+    for name in table.rest():
         names.add(table, name, name)
         params[name] = table.number(name)
     return params
 
 
-def _features(table: Table, names: _Names) -> tuple[tuple[str, Expression], ...]:
+def _features(table: Table, names: Names) -> tuple[tuple[str, Expression], ...]:
     features = []
-    for name in table.keys():
+    for name in table.rest():
         expression = names.take(table, name)
         names.add(table, name, name)
         features.append((name, expression))
@@ -179,10 +111,10 @@ def _features(table: Table, names: _Names) -> tuple[tuple[str, Expression], ...]
 
 
 def _baselines(
-    table: Table, names: _Names, features: Mapping[str, Expression]
+    table: Table, names: Names, features: Mapping[str, Expression]
 ) -> tuple[Baseline, ...]:
     baselines = []
-    for name in table.keys():
+    for name in table.rest():
         part = table.table(name)
         if name not in features:
             raise table.error(name, f"[baseline.{name}]: unknown feature {name}")
@@ -221,7 +153,7 @@ def _rise(table: Table, default: Rise) -> Rise:
 
 
 def _conditions(
-    parts: list[Table], trigger: Table, names: _Names, baselines: tuple[Baseline, ...]
+    parts: list[Table], trigger: Table, names: Names, baselines: tuple[Baseline, ...]
 ) -> tuple[Condition, ...]:
     default = _rise(trigger, Rise(2, 3))
     models = {baseline.feature: baseline.model for baseline in baselines}
@@ -269,135 +201,5 @@ def _levels(table: Table) -> tuple[tuple[str, float], ...]:
     return levels
 
 
-def _confidence(table: Table, names: _Names) -> Confidence:
-    evidence = []
-    for part in table.tables("llr"):
-        when, nats = names.take(part, "when"), names.take(part, "nats")
-        evidence.append(Evidence(when, nats, part.word("family", None, None)))
-        part.done()
-    confidence = Confidence(
-        prior=table.number("prior", low=1e-9, high=1 - 1e-9),
-        evidence=tuple(evidence),
-        cap=table.number("cap", 1.0, low=0.0, high=1.0),
-        false_positive_rate=table.number("false_positive_rate", None, low=0.0, high=1.0),
-        benign_windows=table.whole("benign_windows", None),
-    )
-    table.done()
-    return confidence
-
-
-def _event(table: Table, names: _Names, rows: str) -> EventParts:
-    source, destination = _PARTIES.get(rows, ("none", "none"))
-    event = EventParts(
-        source=table.word("source", PARTIES, source),
-        destination=table.word("destination", PARTIES, destination),
-        spoofed=names.take(table, "spoofed", None),
-        packets=names.take(table, "packets", None),
-        bytes=names.take(table, "bytes", None),
-        protocol=table.text("protocol", None),
-    )
-    table.done()
-    return event
-
-
-def _lifecycle(table: Table, names: _Names, keys: tuple[str, ...]) -> Lifecycle:
-    key = table.words("key") or ("rule", *keys)
-    for word in key:
-        if word not in KEY_WORDS or KEY_WORDS[word] not in (*keys, "rule", "class"):
-            raise table.error("key", f"key: {word!r} names no part of this table's key", word)
-    lifecycle = Lifecycle(
-        key=tuple(KEY_WORDS[word] for word in key),
-        clear=names.take(table, "clear"),
-        hold_s=table.seconds("hold", 30),
-        update_s=table.seconds("update", 10),
-        merge_gap_s=table.seconds("merge_gap", 120),
-        max_open=table.whole("max_open", 1024, low=1, high=65536),
-    )
-    table.done()
-    return lifecycle
-
-
 def _texts(table: Table) -> dict[str, str]:
-    return {name: table.text(name) for name in table.keys()}
-
-
-def _allow(table: Table) -> Allow:
-    allow = Allow(
-        sources=_prefixes(table, "sources"),
-        destinations=_prefixes(table, "destinations"),
-        names=tuple(name.lower().strip(".") for name in table.words("names")),
-        until=table.day("until"),
-    )
-    table.done()
-    return allow
-
-
-def _prefixes(table: Table, key: str) -> tuple[Prefix, ...]:
-    prefixes = []
-    for text in table.words(key):
-        try:
-            prefixes.append(pack_prefix(text))
-        except ValueError:
-            raise table.error(key, f"{key}: {text!r} is no address or CIDR", text) from None
-    return tuple(prefixes)
-
-
-def _tests(parts: list[Table], window_s: int, names: _Names) -> tuple[RuleTest, ...]:
-    tests = []
-    for part in parts:
-        pcap = part.text("pcap", None)
-        series_part = part.table("series", {})
-        series = {name: _series(series_part, name, names) for name in series_part.keys()}
-        if (pcap is None) == (not series):
-            raise part.error("", "a test has either a series or a pcap")
-        tests.append(
-            RuleTest(
-                name=part.text("name"),
-                series=series,
-                pcap=pcap,
-                step_s=part.seconds("step", window_s, low=1),
-                expect=_expect(part.table("expect")),
-            )
-        )
-        part.done()
-    return tuple(tests)
-
-
-def _series(table: Table, name: str, names: _Names) -> tuple[float, ...]:
-    if name not in names.columns:
-        raise table.error(name, f"series: unknown column {name}")
-    text = table.text(name)
-    values: list[float] = []
-    for token in text.split():
-        match = _TOKEN.fullmatch(token)
-        if match is None:
-            raise table.error(name, f'series: {token!r} is neither "5", "5x20" nor "0+10x20"')
-        first, step, times = float(match[1]), match[2], match[3]
-        # As Prometheus has it: "a+bxN" is a and N more; "axN" here is N values, not one more.
-        repeat = int(times or 0) + 1 if step else int(times or 1)
-        if len(values) + repeat > MAX_STEPS:
-            raise table.error(name, f"series: longer than {MAX_STEPS}")
-        values.extend(max(first + float(step or 0) * i, 0.0) for i in range(repeat))
-    return tuple(values)
-
-
-def _expect(table: Table) -> dict[str, str | int | float]:
-    expect: dict[str, str | int | float] = {}
-    for key in table.keys():
-        match key:
-            case "opens" | "open_by" | "clear_by":
-                expect[key] = table.whole(key)
-            case "min_confidence":
-                expect[key] = table.number(key, low=0.0, high=1.0)
-            case "min_severity" | "max_severity":
-                expect[key] = table.word(key, SEVERITIES)
-            case "event_type" | "attack_class":
-                expect[key] = table.word(key)
-            case "max_detect_delay":
-                expect[key] = table.seconds(key)
-            case _:
-                pass  # done() says it
-    table.done()
-    if "opens" not in expect:
-        raise table.error("", "expect needs opens")
-    return expect
+    return {name: table.text(name) for name in table.rest()}

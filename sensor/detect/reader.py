@@ -61,7 +61,9 @@ class Table:
         value = self._values.pop(key, MISSING)
         if value is MISSING:
             if default is MISSING:
-                raise self.error("", f"{key!r} is missing" + (f" in [{self._name()}]" if self.path else ""))
+                raise self.error(
+                    "", f"{key!r} is missing" + (f" in [{self._name()}]" if self.path else "")
+                )
             return default
         if not fits(value):
             raise self.error(key, f"{key} must be {kind}")
@@ -94,7 +96,9 @@ class Table:
             lambda v: isinstance(v, int) and not isinstance(v, bool) and low <= v <= high,
         )
 
-    def number(self, key: str, default: Any = MISSING, low: float = -1e18, high: float = 1e18) -> Any:
+    def number(
+        self, key: str, default: Any = MISSING, low: float = -1e18, high: float = 1e18
+    ) -> Any:
         """A finite number."""
         value = self._take(
             key,
@@ -114,9 +118,11 @@ class Table:
             key,
             (),
             "an array of texts",
-            lambda v: isinstance(v, list)
-            and len(v) <= MAX_ITEMS
-            and all(isinstance(item, str) and len(item) <= MAX_TEXT for item in v),
+            lambda v: (
+                isinstance(v, list)
+                and len(v) <= MAX_ITEMS
+                and all(isinstance(item, str) and len(item) <= MAX_TEXT for item in v)
+            ),
         )
         return tuple(value)
 
@@ -128,7 +134,9 @@ class Table:
         match = _DURATION.fullmatch(value)
         seconds = int(match[1]) * _UNITS[match[2]] if match else -1
         if not low <= seconds <= 366 * 86400:
-            raise self.error(key, f'{key} must be a duration such as "10s", "5m" or "1h": {value!r}')
+            raise self.error(
+                key, f'{key} must be a duration such as "10s", "5m" or "1h": {value!r}'
+            )
         return seconds
 
     def day(self, key: str) -> date | None:
@@ -146,7 +154,9 @@ class Table:
         try:
             return compile_expression(value)
         except ExpressionError as error:
-            raise self.error(key, f"{key}: {error}", value.strip().splitlines()[0] if value.strip() else "") from None
+            raise self.error(
+                key, f"{key}: {error}", value.strip().splitlines()[0] if value.strip() else ""
+            ) from None
 
     def table(self, key: str, default: Any = MISSING) -> "Table":
         """A table; empty when it may be missing."""
@@ -166,7 +176,7 @@ class Table:
         """Whatever is there."""
         return self._values.pop(key)
 
-    def keys(self) -> list[str]:
+    def rest(self) -> list[str]:
         """The keys that were not taken yet."""
         return list(self._values)
 

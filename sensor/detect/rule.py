@@ -12,7 +12,7 @@ from sensor.model.address import Prefix
 Model = Literal["negbin", "poisson", "binomial"]
 Party = Literal["key", "top", "none"]
 
-SEVERITIES = ("low", "medium", "high", "critical")  # ascending
+SEVERITIES = ("info", "low", "medium", "high", "critical")  # ascending
 
 
 class RuleError(SensorError):

@@ -37,9 +37,8 @@ def log_gamma(z: ArrayLike) -> Values:
 def trigamma(z: ArrayLike) -> Values:
     """The second derivative of ln Gamma for z > 0 (DLMF 5.15.8), relative error below 1e-10."""
     x = np.asarray(z, np.float64)
-    total = np.zeros_like(x)
-    for step in range(_SHIFT):
-        total = total + 1.0 / (x + step) ** 2
+    below = x[..., np.newaxis] + np.arange(_SHIFT)
+    total = (1.0 / (below * below)).sum(axis=-1)
     y = x + _SHIFT
     s = 1.0 / (y * y)
     tail = (1 + s * (1 / 6 - s * (1 / 30 - s * (1 / 42 - s / 30)))) / y + s / 2

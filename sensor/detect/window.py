@@ -1,4 +1,4 @@
-"""One window of one table: views of columns for expressions, and seconds added up to longer windows."""
+"""One window of one table: columns for expressions, and seconds added up to longer windows."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,11 +7,21 @@ from typing import Any, TypedDict
 import numpy as np
 
 from sensor._native.faces import Rows
-from sensor.detect.baseline import Look
-from sensor.detect.columns import DERIVED, TOP, Dtype, counts, levels, peaks
+from sensor.detect.baseline import Look, Slots
+from sensor.detect.columns import (
+    DERIVED,
+    TOP,
+    Dtype,
+    counts,
+    generations_of,
+    levels,
+    peaks,
+    slots_of,
+)
 from sensor.detect.expression import Expression, Values
 
 NS = 1_000_000_000
+NOTHING = np.dtype([("nothing", "u1")])  # before the first row says what its table has
 
 
 class Features(TypedDict):
@@ -34,55 +44,104 @@ class View:
     """Rows of a table with their columns as float64, made once each."""
 
     def __init__(self, rows: Rows) -> None:
-        self.rows = rows
+        self._rows: Rows | None = rows
         self._columns: dict[str, Values] = {}
+        self.dtype = rows.dtype
+        self.size = len(rows)
+        self.slots = slots_of(rows)
+        self.generations = generations_of(rows)
+        self.top = int(self.slots.max()) if self.size else -1  # no slot is higher
+
+    @property
+    def rows(self) -> Rows:
+        """The rows themselves."""
+        if self._rows is None:
+            self._rows = self._select()
+        return self._rows
 
     def column(self, name: str) -> Values:
         """A column of the table, or one derived from two; KeyError when there is none."""
         found = self._columns.get(name)
         if found is None:
-            if name in DERIVED and name not in (self.rows.dtype.names or ()):
-                part, whole = (self.column(part) for part in DERIVED[name])
-                found = np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
-            else:
-                found = self.rows[name].astype(np.float64)
-            self._columns[name] = found
+            found = self._columns[name] = self._read(name)
         return found
+
+    def _select(self) -> Rows:
+        raise NotImplementedError  # a whole table has its rows
+
+    def _read(self, name: str) -> Values:
+        if name in DERIVED and name not in (self.dtype.names or ()):
+            part, whole = (self.column(part) for part in DERIVED[name])
+            return np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
+        return self.rows[name].astype(np.float64)
+
+
+class Part(View):
+    """Some rows of a view; what the view has read is not read again."""
+
+    def __init__(self, whole: View, index: Slots) -> None:
+        self._whole = whole
+        self._index = index
+        self._rows = None
+        self._columns = {}
+        self.dtype = whole.dtype
+        self.size = len(index)
+        self.slots = whole.slots[index]
+        self.generations = whole.generations[index]
+        self.top = whole.top
+
+    def _select(self) -> Rows:
+        return self._whole.rows[self._index]
+
+    def _read(self, name: str) -> Values:
+        return np.asarray(self._whole.column(name)[self._index])
 
 
 class Scope(dict[str, Any]):
     """Names of expressions to values, found on first use."""
 
     def __init__(
-        self, view: View, sensor: View | None, params: Mapping[str, float], features: Mapping[str, Expression]
+        self,
+        view: View,
+        sensor: View | None,
+        params: Mapping[str, float],
+        features: Mapping[str, Expression],
+        look: Callable[["Scope", str], Look] | None = None,
     ) -> None:
+        """`look` says how to hold a feature against its baseline."""
         super().__init__(params)
         self.view = view
-        self.size = len(view.rows)
+        self.size = view.size
         self.looks: dict[str, Look] = {}
         self._sensor = sensor
         self._features = features
-        self._later: dict[str, Callable[[], Values]] = {}
+        self._look = look
 
-    def later(self, name: str, value: Callable[[], Values]) -> None:
-        """A value that is computed when an expression first asks for it."""
-        self._later[name] = value
+    def look(self, feature: str) -> Look:
+        """A feature beside what is normal for it."""
+        found = self.looks.get(feature)
+        if found is None:
+            if self._look is None:
+                raise KeyError(feature)
+            found = self.looks[feature] = self._look(self, feature)
+        return found
 
     def __missing__(self, name: str) -> Any:
         value: Any
-        if (later := self._later.get(name)) is not None:
-            value = later()
-        elif (feature := self._features.get(name)) is not None:
+        if (feature := self._features.get(name)) is not None:
             value = feature.numbers(self, self.size)
         elif name.startswith("sensor."):
             value = self._sensor_value(name.removeprefix("sensor."))
+        elif name.endswith(")"):
+            function, _, argument = name[:-1].partition("(")
+            value = self.look(argument).statistic(function)
         else:
             value = self.view.column(name)
         self[name] = value
         return value
 
     def _sensor_value(self, column: str) -> float:
-        if self._sensor is None or not self._sensor.rows.size:
+        if self._sensor is None or not self._sensor.size:
             return float("nan")
         return float(self._sensor.column(column)[0])
 
@@ -94,7 +153,7 @@ class Sums:
         self._length_ns = seconds * NS
         self._number: int | None = None  # of the window that is being filled
         self._end_ns = 0
-        self._rows: Rows | None = None
+        self._rows = np.zeros(0, NOTHING)  # by slot
         self._used = np.zeros(0, np.bool_)
 
     def closes_before(self, start_ns: int) -> bool:
@@ -109,7 +168,7 @@ class Sums:
         self._end_ns = max(self._end_ns, end_ns)
         if len(rows):
             self._merge(rows)
-        elif self._rows is None:
+        elif self._rows.dtype == NOTHING:
             self._rows = rows
         return (start_ns + NS) % self._length_ns == 0
 
@@ -119,16 +178,15 @@ class Sums:
             return None
         start_ns = self._number * self._length_ns
         span = Span(start_ns, min(self._end_ns, start_ns + self._length_ns))
-        assert self._rows is not None  # add() was called
         rows = self._rows[np.flatnonzero(self._used)]
         self._number = None
         self._used[:] = False
         return rows, span
 
     def _merge(self, rows: Rows) -> None:
-        slots = rows["slot"].astype(np.intp)
+        slots, generations = slots_of(rows), generations_of(rows)
         table = self._room(rows.dtype, int(slots.max()) + 1)
-        same = self._used[slots] & (table["generation"][slots] == rows["generation"])
+        same = self._used[slots] & (generations_of(table)[slots] == generations)
         table[slots[~same]] = rows[~same]
         self._used[slots] = True
         if not same.any():
@@ -153,10 +211,10 @@ class Sums:
             table[name][slots] = rows[name]
 
     def _room(self, dtype: Dtype, size: int) -> Rows:
-        if self._rows is None or len(self._rows) < size or self._rows.dtype != dtype:
+        if len(self._rows) < size or self._rows.dtype != dtype:
             grown = np.zeros(max(64, 1 << (size - 1).bit_length()), dtype)
             used = np.zeros(len(grown), np.bool_)
-            if self._rows is not None and self._rows.dtype == dtype:
+            if self._rows.dtype == dtype:
                 grown[: len(self._rows)] = self._rows
                 used[: len(self._used)] = self._used
             self._rows, self._used = grown, used
