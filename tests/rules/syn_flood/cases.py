@@ -74,7 +74,7 @@ CASES = [
         within_s=20,
         spoofed=True,
     ),
-    benign("steady web traffic", lambda net: web.steady(net, seconds=60, rate=10), quiet=True),
+    benign("steady web traffic", lambda net: web.steady(net, seconds=40, rate=10), quiet=True),
     benign(
         "flash crowd x20, a third of the SYNs dropped and repeated",
         lambda net: web.crowd(net, dropped=0.33),
