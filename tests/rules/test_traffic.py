@@ -64,20 +64,20 @@ def test_a_conversation_is_whole(net: Net) -> None:
     assert ends["RST"] == 0
 
 
-@pytest.mark.parametrize("sources", [60, 300, 600])
+@pytest.mark.parametrize("sources", [60, 600])
 def test_a_flash_crowd_is_twenty_times_as_many_from_many(net: Net, sources: int) -> None:
-    began = first_syns(segments(web.crowd(net, sources=sources)))
+    began = first_syns(segments(web.crowd(net, sources=sources, seconds=8)))
     before = [ts for ts in began.values() if ts < net.at(15)]
     rush = {key: ts for key, ts in began.items() if ts >= net.at(15)}
-    assert 14 < (len(rush) / 12) / (len(before) / 15) < 27
+    assert 14 < (len(rush) / 8) / (len(before) / 15) < 27
     addresses = Counter(key[0] for key in rush)
-    assert 0.7 * sources <= len(addresses) <= sources
+    assert 0.6 * sources <= len(addresses) <= sources
     assert max(addresses.values()) < 60  # each a few connections
 
 
 def test_dropped_syns_are_repeated_by_the_same_stack(net: Net) -> None:
     syns = defaultdict(list)
-    for ts, key, tcp in segments(web.crowd(net, dropped=0.33)):
+    for ts, key, tcp in segments(web.crowd(net, dropped=0.33, seconds=6)):
         if tcp.flags & (SYN | ACK) == SYN:
             syns[key].append((ts, tcp.seq))
     repeated = [each for each in syns.values() if len(each) > 1]

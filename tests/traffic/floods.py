@@ -179,12 +179,13 @@ def requests(
     path: Callable[[int], str] = lambda number: "/api/v1/search?q=a",
     method: str = "GET",
     per_connection: int = 1,
+    pause_ms: float = 0,
     port: int = 80,
     size: int = 600,
     status: int = 200,
     agent: Callable[[int], bytes] = lambda number: b"ApacheBench/2.3",
 ) -> Iterator[Frame]:
-    """A connection at every time: `per_connection` requests, one after the other, no pause."""
+    """A connection at every time: `per_connection` requests, one after the other."""
     number = 0
     for index, ts in enumerate(times):
         talk = Talk(net, ts, clients[index % len(clients)], net.host, port, rtt_ms=2).open()
@@ -192,13 +193,13 @@ def requests(
             body = b"user=a&password=" + net.octets(60).hex().encode() if method == "POST" else b""
             asked = payloads.request(path(number), method=method, agent=agent(number), body=body)
             talk.send(UP, asked).wait(2)
-            talk.send(DOWN, payloads.response(status, net.octets(size)))
+            talk.send(DOWN, payloads.response(status, net.octets(size))).wait(pause_ms)
             number += 1
         yield from talk.close().out
 
 
 def encrypted_requests(
-    net: Net, times: Times, clients: list[Host], *, per_connection: int = 1, size: int = 600
+    net: Net, times: Times, clients: list[Host], *, per_connection: int, pause_ms: float
 ) -> Iterator[Frame]:
     """The same over TLS."""
     for index, ts in enumerate(times):
@@ -206,7 +207,7 @@ def encrypted_requests(
         handshake(net, talk)
         for _ in range(per_connection):
             talk.send(UP, payloads.application_data(net.rng, 220)).wait(2)
-            talk.send(DOWN, payloads.application_data(net.rng, size))
+            talk.send(DOWN, payloads.application_data(net.rng, 600)).wait(pause_ms)
         yield from talk.close().out
 
 

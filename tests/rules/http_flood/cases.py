@@ -29,9 +29,9 @@ CASES = [
         source=lambda net: net.far(66),
     ),
     Case(
-        "GET of one path, 8 keep-alive connections, 320/s",
+        "GET of one path, 8 keep-alive connections of 8 sources, 300/s",
         lambda net: floods.requests(
-            net, net.paced(3, 8, 4), net.clients(8, 2000), per_connection=80
+            net, net.burst(3, 8, 100), net.clients(8, 2000), per_connection=300, pause_ms=22
         ),
         small,
         CLASSES,
@@ -65,7 +65,7 @@ CASES = [
     Case(
         "over TLS, 10 keep-alive connections of 2 sources, 150/s",
         lambda net: floods.encrypted_requests(
-            net, net.paced(3, 8, 2), net.clients(2, 2000), per_connection=75
+            net, net.burst(3, 10, 100), net.clients(2, 2000), per_connection=120, pause_ms=62
         ),
         small,
         CLASSES,

@@ -55,12 +55,12 @@ CASES = [
     benign("the sensor starts mid-stream", mid_stream, quiet=True),
     benign(
         "a tenth of the frames is not captured",
-        lambda net: web.steady(net, seconds=30, rate=20),
+        lambda net: web.steady(net, seconds=25, rate=15),
         view=lambda net: loses(0.1),
     ),
     benign(
         "1 % of the frames is not captured",
-        lambda net: web.steady(net, seconds=30, rate=20),
+        lambda net: web.steady(net, seconds=25, rate=15),
         view=lambda net: loses(0.01),
         quiet=True,
     ),

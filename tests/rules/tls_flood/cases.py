@@ -35,5 +35,4 @@ CASES = [
         lambda net: [*web.steady(net, seconds=40), *web.failing_tls(net, net.poisson(0, 40, 0.5))],
         quiet=True,
     ),
-    benign("flash crowd x20", lambda net: web.crowd(net, sources=200)),
 ]

@@ -37,10 +37,11 @@ CASES = [
         spoofed=True,
     ),
     Case(
-        "burst of 2,000 of 1,400 octets in 20 ms",
+        "burst of 2,000 of 1,400 octets in 20 ms, 96 of each captured",
         lambda net: floods.datagrams(net, net.burst(1, 2000, 20), floods.among(net, 20), size=1400),
         None,
         CLASSES,
+        snaplen=96,
     ),
     benign("iperf, UDP, 3 Mbit/s one way", media.iperf_udp),
     benign("VoIP calls, both ways", media.calls, quiet=True),
