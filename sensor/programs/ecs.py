@@ -9,13 +9,12 @@ from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
 from typing import Any
 
+from sensor.detect.risk import severity_score
 from sensor.detect.rule import Rule
-from sensor.model.event import evidence_of, steps_of, time_text
+from sensor.model.event import evidence_of, figure, steps_of, time_text
 from sensor.model.rows import SecurityEventRow
 
 ECS_VERSION = "8.11.0"  # all fields used are in it and in 9
-# Where the evidence has no score: the middles of our own bands, and Elastic's usual figures.
-SCORES = {"info": 0, "low": 21, "medium": 47, "high": 73, "critical": 99}
 # By our protocol: IANA's keyword where it is a transport.
 TRANSPORTS = {
     "tcp": "tcp",
@@ -70,8 +69,12 @@ def ecs_document(
 ) -> dict[str, Any]:
     """`seq`: number of the event's last change. `rule`: where its file is at hand."""
     evidence = evidence_of(row)
-    score = severity_score(row, evidence)
+    score = figure(evidence, "severity_score")
+    if score is None and row.severity:
+        score = severity_score(row._replace(evidence=None))
     confidence = row.confidence_score
+    known = score is not None and confidence is not None
+    risk = round(score * confidence, 1) if known else None
     title = row.title or row.attack_class or row.event_type
     made = {
         "@timestamp": time_text(row.detected_at),
@@ -85,8 +88,8 @@ def ecs_document(
             "dataset": "sensor.events",
             "id": row.id,
             "action": row.attack_class or row.event_type,
-            "severity": score,
-            "risk_score": None if None in (score, confidence) else round(score * confidence, 1),
+            "severity": None if score is None else round(score),
+            "risk_score": risk,
             "start": time_text(row.started_at),
             "end": time_text(row.resolved_at),
             "duration": None if row.duration_ms is None else row.duration_ms * 1_000_000,
@@ -129,12 +132,6 @@ def ecs_document(
     }
     known: dict[str, Any] = without_unknown(made)
     return known
-
-
-def severity_score(row: SecurityEventRow, evidence: dict[str, Any]) -> Any:
-    """0..100; None when the event has no severity."""
-    score = evidence.get("severity_score")
-    return score if isinstance(score, int | float) else SCORES.get(row.severity or "")
 
 
 def side(ip: str | None, port: int | None) -> dict[str, Any]:
