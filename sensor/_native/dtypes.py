@@ -194,6 +194,8 @@ NEIGHBOUR = np.dtype(
 
 SENSOR = np.dtype(
     [
+        ("slot", "<u4"),  # there is one row only
+        ("generation", "<u4"),
         ("packets", "<u8"),
         ("bytes", "<u8"),
         ("dhcp_requests", "<u4"),  # DISCOVER, REQUEST, INFORM

@@ -24,6 +24,7 @@ CASES = [
         lambda net: slow.bodies(net, [net.client(66)], tls=True),
         lambda net: web.steady(net, seconds=40, rate=2),
         ("slow_post", "slowloris"),
+        also=("tls_flood", "connection_flood"),
         within_s=20,
     ),
     benign("30 slow uploads", web.uploads, quiet=True),

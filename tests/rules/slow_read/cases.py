@@ -24,6 +24,7 @@ CASES = [
         lambda net: slow.readers(net, [net.client(66)], tls=True),
         lambda net: web.steady(net, seconds=40, rate=2),
         ("slow_read", "slowloris"),
+        also=("tls_flood", "connection_flood"),
         within_s=20,
     ),
     benign("30 slow downloads", web.downloads, quiet=True),

@@ -37,14 +37,14 @@ CASES = [
         lambda net: slow.headers(net, one(net), tls=True),
         background,
         CLASSES,
+        also=("tls_flood", "connection_flood"),  # 50 handshakes a second, to begin with
         within_s=20,
     ),
     Case(
         "TLS connections that say nothing",
         lambda net: slow.silent(net, one(net)),
         background,
-        CLASSES,
-        also=("connection_flood",),
+        (*CLASSES, "connection_flood"),
         within_s=20,
     ),
     Case(
@@ -52,7 +52,7 @@ CASES = [
         lambda net: slow.silent(net, one(net), hello=True),
         background,
         CLASSES,
-        also=("connection_flood",),
+        also=("tls_flood", "connection_flood"),
         within_s=20,
     ),
     benign("idle WebSockets", web.websockets, quiet=True),

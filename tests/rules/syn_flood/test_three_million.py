@@ -44,7 +44,7 @@ SPOOFED = {4: b"\x0a", 6: b"\x20\x02"}  # how every made-up address begins
 
 def visitors(net: Net) -> list[Frame]:
     """200 connections: 100 that last from before the flood to its end, 100 visits."""
-    streams = [web.idle_pool(net, connections=100, seconds=LENGTH_S, every_s=1)]
+    streams = [web.idle_pool(net, connections=100, seconds=LENGTH_S, every_s=4)]
     for number in range(100):
         begin = net.at((LENGTH_S - 2) * number / 100)
         client = net.client(100 + number)
