@@ -73,8 +73,6 @@ def ecs_document(
     if score is None and row.severity:
         score = severity_score(row._replace(evidence=None))
     confidence = row.confidence_score
-    known = score is not None and confidence is not None
-    risk = round(score * confidence, 1) if known else None
     title = row.title or row.attack_class or row.event_type
     made = {
         "@timestamp": time_text(row.detected_at),
@@ -89,7 +87,7 @@ def ecs_document(
             "id": row.id,
             "action": row.attack_class or row.event_type,
             "severity": None if score is None else round(score),
-            "risk_score": risk,
+            "risk_score": risk(score, confidence),
             "start": time_text(row.started_at),
             "end": time_text(row.resolved_at),
             "duration": None if row.duration_ms is None else row.duration_ms * 1_000_000,
@@ -132,6 +130,11 @@ def ecs_document(
     }
     known: dict[str, Any] = without_unknown(made)
     return known
+
+
+def risk(score: float | None, confidence: float | None) -> float | None:
+    """Harm by certainty, 0..100."""
+    return None if score is None or confidence is None else round(score * confidence, 1)
 
 
 def side(ip: str | None, port: int | None) -> dict[str, Any]:
