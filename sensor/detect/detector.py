@@ -35,7 +35,7 @@ class Detector:
         self._agent_id = agent_id
         self._boot_id = boot_id
         self._lives = Lifecycle(agent_id, boot_id, allow or Allow())
-        self._kept = dict(state or {}).get("rules", {})
+        self._kept = dict((state or {}).get("rules", {}))
         self._runners: dict[str, Runner] = {}
         self._groups: dict[_Group, list[Rule]] = {}
         self._sums: dict[_Group, Sums] = {}

@@ -222,11 +222,9 @@ class Runner:
         if not (new.any() or opened.any()):
             return
         score = np.clip(np.nan_to_num(rule.severity.numbers(scope, size)), 0, 100)
+        worst = np.flatnonzero(new)[np.argsort(-score[new], kind="stable")]
         most = max(room, LEAST_ROOM)
-        if (excess := int(new.sum()) - most) > 0:
-            order = np.argsort(np.where(new, -score, 1.0), kind="stable")
-            new[order[most:]] = False
-            outcome.overflow = excess
+        outcome.overflow = max(len(worst) - most, 0)
         active = ~rule.lifecycle.clear.truths(scope, size) | hit
         confidence = posterior(rule.confidence, scope, size)
         spoofed = np.zeros(size, np.bool_)
@@ -238,7 +236,7 @@ class Runner:
         ]
         rows = scope.view.rows
         generations = generations_of(rows)
-        for i in np.flatnonzero(new | opened).tolist():
+        for i in [*np.flatnonzero(opened).tolist(), *worst[:most].tolist()]:
             slot = int(slots[i])
             first = not opened[i]
             p_model = self._joint(slot, hits[:, i]) if first else None

@@ -10,7 +10,7 @@ from sensor.model.time import rfc3339
 
 MOST = 100.0
 # The middle of each level, for an event whose evidence does not carry its score.
-_MIDDLE = {"low": 15.0, "medium": 45.0, "high": 72.0, "critical": 92.0}
+_MIDDLE = {"info": 0.0, "low": 15.0, "medium": 45.0, "high": 72.0, "critical": 92.0}
 _NO_THREAT = frozenset({"sensor"})  # events about the sensor itself
 
 

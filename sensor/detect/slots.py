@@ -47,8 +47,9 @@ class Memory:
         self.bytes: Values = np.zeros(0)
         self.log_p: Values = np.zeros(0)  # sum of ln p over its hits
         self._columns = key_columns(dtype)
-        named = self._columns or ("slot",)  # a table of one row has no key
-        self._keys = np.zeros(0, np.dtype([(name, dtype[name]) for name in named]))
+        named = [(name, dtype[name]) for name in self._columns]
+        # a table of one row has no key
+        self._keys = np.zeros(0, np.dtype(named or [("none", np.dtype("u1"))]))
         self._known: Truths = np.zeros(0, np.bool_)
         self._generation: NDArray[np.uint32] = np.zeros(0, np.uint32)
         self._tick: NDArray[np.int64] = np.zeros(0, np.int64)

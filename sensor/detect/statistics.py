@@ -18,14 +18,15 @@ def _arrays(*values: ArrayLike) -> list[Values]:
 def log_negbin_tail(count: ArrayLike, mean: ArrayLike, dispersion: ArrayLike) -> Values:
     """ln P(X >= count) of a negative binomial X with this mean and variance/mean."""
     x, m, d = _arrays(np.ceil(count), mean, dispersion)
+    none = x <= 0
     x, m = np.maximum(x, 1.0), np.maximum(m, 1e-12)
-    wide = np.maximum(d, LEAST_DISPERSION)
+    wide = d >= LEAST_DISPERSION
+    tail = np.zeros(x.shape)
     with np.errstate(all="ignore"):
-        tail = log_beta_tail(1 - 1 / wide, 1 / wide, x, m / (wide - 1))
-        narrow = d < LEAST_DISPERSION
-        if narrow.any():
-            tail = np.where(narrow, log_gamma_tail(x, m), tail)
-    return np.where(np.asarray(count) <= 0, 0.0, tail)
+        p = 1 / d[wide]
+        tail[wide] = log_beta_tail(1 - p, p, x[wide], m[wide] / (d[wide] - 1))
+        tail[~wide] = log_gamma_tail(x[~wide], m[~wide])
+    return np.where(none, 0.0, tail)
 
 
 def log_poisson_tail(count: ArrayLike, mean: ArrayLike) -> Values:

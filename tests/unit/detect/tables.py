@@ -98,9 +98,8 @@ def rows(dtype, *given):
     """One row per dict; `ip` and `top` are addresses as text."""
     made = np.zeros(len(given), dtype)
     for i, values in enumerate(given):
-        made[i]["slot"] = i
-        if "generation" in dtype.names:
-            made[i]["generation"] = 1
+        if "slot" in dtype.names:
+            made[i]["slot"], made[i]["generation"] = i, 1
         for name, value in values.items():
             column = {"ip": "address", "top": "top_address"}.get(name, name)
             made[i][column] = address(value) if name in ("ip", "top") else value
