@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from click.testing import CliRunner, Result
@@ -78,6 +79,22 @@ def test_a_bad_file_is_said_and_the_others_are_listed(folder: Path) -> None:
     assert line.endswith("off, overridden")
     [error] = json.loads(rules("list", "--rules", folder, "--json").stdout)["errors"]
     assert error["file"].endswith("bad.toml")
+
+
+def test_a_folder_that_may_not_be_read_stops_no_shipped_rule(
+    nobody: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TemporaryDirectory() as made:
+        own = Path(made) / "rules.d"
+        own.mkdir()
+        monkeypatch.setattr("sensor.programs.detection.OPERATOR_RULES", str(own))
+        for locked in (own, Path(made)):
+            locked.chmod(0)
+            done = rules("check")
+            locked.chmod(0o700)
+            assert done.return_value == 2
+            assert done.stdout == f"{len(SHIPPED)} rules, 1 error\n"
+            assert done.stderr.lower() == f"{own}:0: permission denied\n".lower()
 
 
 # ---- check
