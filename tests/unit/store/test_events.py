@@ -19,7 +19,7 @@ from sensor.store.retention import DAY_US, HOUR_US
 from sensor.store.sqlite import SqliteStore
 from sensor.store.state import state_text
 from sensor.store.tables import APPLICATION_ID
-from tests.unit.detect.demo import busy, detector, feed, rule
+from tests.unit.detect.demo import detector, feed, rule
 from tests.unit.store.made import AGENT, T0, US, agent, connection, event, resolved
 
 
