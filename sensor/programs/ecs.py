@@ -13,6 +13,7 @@ from sensor.detect.risk import severity_score
 from sensor.detect.rule import Rule
 from sensor.model.event import evidence_of, figure, steps_of, time_text
 from sensor.model.rows import SecurityEventRow
+from sensor.programs.event_view import ends
 
 ECS_VERSION = "8.11.0"  # all fields used are in it and in 9
 # By our protocol: IANA's keyword where it is a transport.
@@ -73,11 +74,10 @@ def ecs_document(
     if score is None and row.severity:
         score = severity_score(row._replace(evidence=None))
     confidence = row.confidence_score
-    title = row.title or row.attack_class or row.event_type
     made = {
         "@timestamp": time_text(row.detected_at),
         "ecs": {"version": ECS_VERSION},
-        "message": f"{title}: {ends(row)}" if title and ends(row) else title or ends(row),
+        "message": message(row),
         "event": {
             "kind": "alert",
             "category": ["intrusion_detection", "network"],
@@ -141,11 +141,12 @@ def side(ip: str | None, port: int | None) -> dict[str, Any]:
     return {"ip": ip, "address": ip, "port": port}
 
 
-def ends(row: SecurityEventRow) -> str | None:
-    """``192.0.2.1 -> 10.0.0.1``, as far as it is known."""
-    if row.destination_ip is None:
-        return row.source_ip and f"from {row.source_ip}"
-    return f"{row.source_ip or 'several sources'} -> {row.destination_ip}"
+def message(row: SecurityEventRow) -> str | None:
+    """``SYN flood: 192.0.2.1 -> 10.0.0.1:80/tcp``, as far as it is known."""
+    title = row.title or row.attack_class or row.event_type
+    if row.source_ip is None and row.destination_ip is None:
+        return title
+    return f"{title}: {ends(row)}" if title else ends(row)
 
 
 def network_type(row: SecurityEventRow) -> str | None:

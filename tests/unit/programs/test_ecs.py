@@ -127,7 +127,7 @@ def test_an_open_event_of_many_sources_and_a_blocked_one() -> None:
     valid(made)
     assert "end" not in made["event"]
     assert "source" not in made
-    assert made["message"] == "SYN flood: several sources -> 10.0.0.1"
+    assert made["message"] == "SYN flood: several sources -> 10.0.0.1:80/tcp"
     assert 60 <= made["event"]["severity"] < 85  # high, no score measured
     blocked = ecs_document(event(blocked=1, protocol="arp"))
     valid(blocked)
