@@ -49,7 +49,12 @@ class _Loading:
 
     def folder(self, folder: Folder, *, override: bool) -> None:
         seen: dict[str, str] = {}
-        for file in _files(folder):
+        try:
+            files = list(_files(folder))
+        except OSError as error:  # it is there, but not ours to read
+            self.errors.append(RuleError(str(folder), 0, error.strerror or "cannot be read"))
+            return
+        for file in files:
             try:
                 self._file(file, seen, override=override)
             except RuleError as error:

@@ -4,6 +4,8 @@ Nothing here raises on what a row may hold: columns may be NULL, and the file ma
 """
 
 import json
+from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 from sensor.model.rows import SecurityEventRow
@@ -25,10 +27,22 @@ def event_document(row: SecurityEventRow) -> dict[str, Any]:
 def evidence_of(row: SecurityEventRow) -> dict[str, Any]:
     """The measurements; empty when there are none."""
     try:
-        found = json.loads(row.evidence or "{}")
+        found = json.loads(row.evidence or "{}", parse_float=finite)
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def finite(text: str) -> float | None:
+    """A number of JSON; None for one beyond all bounds, which JSON could not say again."""
+    value = float(text)
+    return value if isfinite(value) else None
+
+
+def figure(evidence: Mapping[str, Any], name: str) -> float | None:
+    """A number of the evidence; None when there is none."""
+    value = evidence.get(name)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def steps_of(row: SecurityEventRow) -> list[str]:

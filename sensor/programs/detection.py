@@ -1,4 +1,4 @@
-"""The detector as the programs compose it: shipped rules, the operator's over them, native columns."""
+"""The detector as the programs compose it: shipped rules and the operator's, native columns."""
 
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -16,9 +16,8 @@ OPERATOR_RULES = "/etc/sensor/rules.d"
 
 
 def shipped_rules(folder: str | None = None) -> RuleSet:
-    """The shipped rules, with those of `folder` (default: OPERATOR_RULES where it exists) over them."""
-    own = Path(folder or OPERATOR_RULES)
-    return load_rules(shipped_folder(), *([own] if own.is_dir() else []), columns=TABLES)
+    """The shipped rules, with those of `folder` (default: OPERATOR_RULES) over them where it is."""
+    return load_rules(shipped_folder(), Path(folder or OPERATOR_RULES), columns=TABLES)
 
 
 def shipped_folder() -> Traversable:

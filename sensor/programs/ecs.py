@@ -9,13 +9,13 @@ from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
 from typing import Any
 
+from sensor.detect.risk import severity_score
 from sensor.detect.rule import Rule
-from sensor.model.event import evidence_of, steps_of, time_text
+from sensor.model.event import evidence_of, figure, steps_of, time_text
 from sensor.model.rows import SecurityEventRow
+from sensor.programs.event_view import ends
 
 ECS_VERSION = "8.11.0"  # all fields used are in it and in 9
-# Where the evidence has no score: the middles of our own bands, and Elastic's usual figures.
-SCORES = {"info": 0, "low": 21, "medium": 47, "high": 73, "critical": 99}
 # By our protocol: IANA's keyword where it is a transport.
 TRANSPORTS = {
     "tcp": "tcp",
@@ -70,13 +70,14 @@ def ecs_document(
 ) -> dict[str, Any]:
     """`seq`: number of the event's last change. `rule`: where its file is at hand."""
     evidence = evidence_of(row)
-    score = severity_score(row, evidence)
+    score = figure(evidence, "severity_score")
+    if score is None and row.severity:
+        score = severity_score(row._replace(evidence=None))
     confidence = row.confidence_score
-    title = row.title or row.attack_class or row.event_type
     made = {
         "@timestamp": time_text(row.detected_at),
         "ecs": {"version": ECS_VERSION},
-        "message": f"{title}: {ends(row)}" if title and ends(row) else title or ends(row),
+        "message": message(row),
         "event": {
             "kind": "alert",
             "category": ["intrusion_detection", "network"],
@@ -85,8 +86,8 @@ def ecs_document(
             "dataset": "sensor.events",
             "id": row.id,
             "action": row.attack_class or row.event_type,
-            "severity": score,
-            "risk_score": None if None in (score, confidence) else round(score * confidence, 1),
+            "severity": None if score is None else round(score),
+            "risk_score": risk(score, confidence),
             "start": time_text(row.started_at),
             "end": time_text(row.resolved_at),
             "duration": None if row.duration_ms is None else row.duration_ms * 1_000_000,
@@ -131,21 +132,21 @@ def ecs_document(
     return known
 
 
-def severity_score(row: SecurityEventRow, evidence: dict[str, Any]) -> Any:
-    """0..100; None when the event has no severity."""
-    score = evidence.get("severity_score")
-    return score if isinstance(score, int | float) else SCORES.get(row.severity or "")
+def risk(score: float | None, confidence: float | None) -> float | None:
+    """Harm by certainty, 0..100."""
+    return None if score is None or confidence is None else round(score * confidence, 1)
 
 
 def side(ip: str | None, port: int | None) -> dict[str, Any]:
     return {"ip": ip, "address": ip, "port": port}
 
 
-def ends(row: SecurityEventRow) -> str | None:
-    """``192.0.2.1 -> 10.0.0.1``, as far as it is known."""
-    if row.destination_ip is None:
-        return row.source_ip and f"from {row.source_ip}"
-    return f"{row.source_ip or 'several sources'} -> {row.destination_ip}"
+def message(row: SecurityEventRow) -> str | None:
+    """``SYN flood: 192.0.2.1 -> 10.0.0.1:80/tcp``, as far as it is known."""
+    title = row.title or row.attack_class or row.event_type
+    if row.source_ip is None and row.destination_ip is None:
+        return title
+    return f"{title}: {ends(row)}" if title else ends(row)
 
 
 def network_type(row: SecurityEventRow) -> str | None:

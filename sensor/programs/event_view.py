@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.text import Text
 
-from sensor.model.event import evidence_of, time_text
+from sensor.model.event import evidence_of, figure, time_text
 from sensor.model.rows import SecurityEventRow
 from sensor.model.text import printable
 from sensor.programs.units import UNKNOWN, count, duration
@@ -87,8 +87,8 @@ def sources(row: SecurityEventRow) -> str:
         return known
     evidence = evidence_of(row)
     forged = "forged " if evidence.get("spoofed") is True else ""
-    n = evidence.get("sources_estimated")
-    if isinstance(n, int | float) and n >= 1:
+    n = figure(evidence, "sources_estimated")
+    if n is not None and n >= 1:
         return f"about {count(round(n), f'{forged}source')}"
     return f"{forged}sources" if forged else ""
 

@@ -4,11 +4,10 @@ Evidence is read by name and may lack any of it; the rule's own words (weights, 
 there when its file is.
 """
 
-from math import isfinite
 from typing import Any
 
 from sensor.detect.rule import Rule
-from sensor.model.event import evidence_of, steps_of
+from sensor.model.event import evidence_of, figure, steps_of
 from sensor.model.rows import SecurityEventRow
 from sensor.programs.event_view import attack, clock, ends, sure
 from sensor.programs.sections import Section, number, sections
@@ -33,14 +32,6 @@ def explanation(row: SecurityEventRow, rule: Rule | None = None) -> list[Section
     )
 
 
-def real(evidence: dict[str, Any], name: str) -> float | None:
-    """A figure of the evidence; None when there is none."""
-    value = evidence.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return value if isfinite(value) else None
-
-
 def listed(evidence: dict[str, Any], name: str) -> list[dict[str, Any]]:
     """The objects of an array of the evidence."""
     found = evidence.get(name)
@@ -60,12 +51,12 @@ def happened(row: SecurityEventRow, evidence: dict[str, Any]) -> list[str]:
     elif row.updated_at is not None:
         lines.append(f"Not over when last looked at, {clock(row.updated_at)} UTC.")
     lines += traffic(row, evidence)
-    score = real(evidence, "severity_score")
+    score = figure(evidence, "severity_score")
     of = "" if score is None else f", {score:.0f} of 100"
     lines.append(f"Severity {row.severity or UNKNOWN}{of}: the harm it does, not how sure it is.")
-    if paused := real(evidence, "reopened"):
+    if paused := figure(evidence, "reopened"):
         lines.append(f"It stopped and came back {count(int(paused), 'time')}.")
-    if more := real(evidence, "overflow"):
+    if more := figure(evidence, "overflow"):
         lines.append(f"It stands for {number(more)} more, beyond the most that a rule keeps open.")
     if incident := evidence.get("incident_id"):
         lines.append(f"Part of incident {incident}: several attacks on one host at a time.")
@@ -80,16 +71,16 @@ def traffic(row: SecurityEventRow, evidence: dict[str, Any]) -> list[str]:
         parts.append(count(row.packets_count, "packet"))
     if row.bytes_transferred is not None:
         parts.append(size(row.bytes_transferred))
-    if (peak := real(evidence, "pps_peak")) is not None:
+    if (peak := figure(evidence, "pps_peak")) is not None:
         parts.append(f"{number(peak)} packets/s at its peak")
     return [f"Traffic: {', '.join(parts)}."] if parts else []
 
 
 def measured(evidence: dict[str, Any]) -> list[str]:
     lines = []
-    feature, value = evidence.get("feature"), real(evidence, "value")
+    feature, value = evidence.get("feature"), figure(evidence, "value")
     if feature and value is not None:
-        window, limit = real(evidence, "window_s"), real(evidence, "threshold")
+        window, limit = figure(evidence, "window_s"), figure(evidence, "threshold")
         within = "" if window is None else f" within {duration(window)}"
         against = "" if limit is None else f"; the threshold is {number(limit)}"
         lines.append(f"{feature} was {shown(str(feature), value)}{within}{against}.")
@@ -110,12 +101,12 @@ def shown(name: str, value: object) -> str:
 
 def usual(baseline: dict[str, Any]) -> list[str]:
     lines = []
-    if (mean := real(baseline, "mean")) is not None:
-        seen, spread = real(baseline, "n_seen"), real(baseline, "dispersion")
+    if (mean := figure(baseline, "mean")) is not None:
+        seen, spread = figure(baseline, "n_seen"), figure(baseline, "dispersion")
         after = "" if seen is None else f", after {count(int(seen), 'window')}"
         wide = "" if spread is None else f"; its variance is {number(spread)} times the mean"
         lines.append(f"Usual here is {number(mean)}{after}{wide}.")
-    if (chance := real(baseline, "p_model")) is not None:
+    if (chance := figure(baseline, "p_model")) is not None:
         p = "below 1e-300" if chance < 1e-300 else f"{chance:.2g}"
         lines.append(f"The chance of so much in a window of usual traffic, by that model: {p}.")
     return lines
@@ -132,7 +123,7 @@ def conditions(evidence: dict[str, Any]) -> list[str]:
 def top_sources(evidence: dict[str, Any]) -> list[str]:
     lines = []
     for source in listed(evidence, "top_sources")[:TOP]:
-        share = real(source, "share")
+        share = figure(source, "share")
         part = "" if share is None else f" ({small(share)})"
         lines.append(f"{source.get('ip')}: {number(source.get('count'))}{part}")
     if evidence.get("spoofed") is True:
@@ -181,14 +172,14 @@ def names_of(evidence: dict[str, Any], rule: Rule) -> dict[str, float]:
     features = evidence.get("features")
     for source in (evidence, features if isinstance(features, dict) else {}):
         for name in source:
-            if (value := real(source, name)) is not None:
+            if (value := figure(source, name)) is not None:
                 scope[name] = value
     for condition in listed(evidence, "conditions"):
         scope[f"cond.{condition.get('id')}"] = bool(condition.get("hit", True))
     feature, baseline = evidence.get("feature"), evidence.get("baseline")
     if isinstance(baseline, dict):
         for function, name in (("p_tail", "p_model"), ("mean", "mean"), ("n_seen", "n_seen")):
-            if (value := real(baseline, name)) is not None:
+            if (value := figure(baseline, name)) is not None:
                 scope[f"{function}({feature})"] = value
     return scope
 

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from sensor.programs.detection import shipped_rules
 from sensor.programs.ecs import ecs_document
 from tests.unit.store.made import T0, US, event, resolved
 
@@ -68,7 +70,9 @@ def test_a_resolved_event() -> None:
         ),
         T0 + 30 * US,
     )  # fmt: skip
-    made = ecs_document(row, 17, {"mitre": ["T1499.001", "T1498"], "version": "3"})
+    rule = shipped_rules().find("syn_flood")
+    assert rule is not None
+    made = ecs_document(row, 17, replace(rule, mitre=("T1499.001", "T1498")))
     valid(made)
     assert made["@timestamp"] == "2023-11-14T22:00:00.000000000Z"
     assert made["event"]["start"] == "2023-11-14T21:59:58.000000000Z"
@@ -98,6 +102,8 @@ def test_a_resolved_event() -> None:
             },
         },
     }
+    assert made["rule"]["version"] == str(rule.version)
+    assert made["rule"]["name"] == rule.title
     assert made["sensor"]["mitigation"] == ["do this", "then that"]
     assert made["sensor"]["confidence_score"] == 0.9
 
@@ -121,8 +127,8 @@ def test_an_open_event_of_many_sources_and_a_blocked_one() -> None:
     valid(made)
     assert "end" not in made["event"]
     assert "source" not in made
-    assert made["message"] == "SYN flood: several sources -> 10.0.0.1"
-    assert made["event"]["severity"] == 73  # high, no score measured
+    assert made["message"] == "SYN flood: several sources -> 10.0.0.1:80/tcp"
+    assert 60 <= made["event"]["severity"] < 85  # high, no score measured
     blocked = ecs_document(event(blocked=1, protocol="arp"))
     valid(blocked)
     assert blocked["event"]["type"] == ["denied"]

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -192,17 +191,6 @@ def test_a_database_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
         [line] = done.stderr.decode().splitlines()
         assert line.startswith(f"sensor: {path}: ")
         assert words in line
-
-
-@pytest.fixture
-def nobody() -> Iterator[None]:
-    """The tests as a user whom files do obey, also where root runs them."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    yield
-    os.seteuid(0)
 
 
 def test_a_database_that_may_not_be_read_is_one_line(nobody: None) -> None:

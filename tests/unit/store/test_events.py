@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
+from sensor.detect.detector import Detector
+from sensor.detect.rule import RuleSet
 from sensor.errors import CannotWrite
 from sensor.model.rows import DetectionStateRow, WindowRows
 from sensor.store.events import EventFilter
@@ -17,6 +19,7 @@ from sensor.store.retention import DAY_US, HOUR_US
 from sensor.store.sqlite import SqliteStore
 from sensor.store.state import state_text
 from sensor.store.tables import APPLICATION_ID
+from tests.unit.detect.demo import detector, feed, rule
 from tests.unit.store.made import AGENT, T0, US, agent, connection, event, resolved
 
 
@@ -175,6 +178,21 @@ def test_a_state_too_large_gives_up_its_last_keys() -> None:
 
     nothing = json.loads(state_text(state, 100))
     assert nothing == {"version": 1, "rules": {"a": {"tested": 7, "keys": {}}, "b": {"keys": {}}}}
+
+
+def test_what_a_detector_learnt_comes_back(path: str) -> None:
+    before = detector(rule())
+    feed(before, [20, 25, 30] * 50)
+    learnt = before.state()
+    assert learnt["rules"]
+    with SqliteStore(path) as store:
+        saved = DetectionStateRow(AGENT, T0, state_text(learnt))
+        store.write_window(WindowRows(agent(), events=before.changed(), detection=saved))
+    with SqliteStore(path) as store:
+        row = store.detection_state(AGENT)
+    assert row is not None
+    after = Detector(RuleSet((rule(),)), agent_id=AGENT, boot_id="b", state=json.loads(row.state))
+    assert after.state() == learnt
 
 
 def test_a_database_of_schema_1_is_brought_up_to_date(path: str) -> None:
