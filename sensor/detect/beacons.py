@@ -25,7 +25,7 @@ PAIR = np.dtype(
         ("peer", "V16"),
         ("port", "<u2"),
         ("protocol", "u1"),
-        ("local", "u1"),  # 1: who starts is the agent's own
+        ("local", "u1"),  # always 1: who starts is the agent's own
         ("starts", "<u4"),  # since the pair was first seen
         ("span_s", "<f4"),  # from the first to the last of them
         ("interval_s", "<f4"),  # median
@@ -50,12 +50,11 @@ Sink = Callable[[str, Rows, int, int], None]
 
 
 class _Pair:
-    __slots__ = ("first_ns", "last_ns", "local", "number", "sizes", "starts", "times")
+    __slots__ = ("first_ns", "last_ns", "number", "sizes", "starts", "times")
 
-    def __init__(self, number: int, start_ns: int, local: int) -> None:
+    def __init__(self, number: int, start_ns: int) -> None:
         self.number = number  # names the slot's generation
         self.first_ns = self.last_ns = start_ns
-        self.local = local
         self.starts = 0
         self.times: deque[int] = deque(maxlen=KEPT)
         self.sizes: deque[int] = deque(maxlen=KEPT)
@@ -84,8 +83,8 @@ class Beacons:
         """Connections are all that is looked at."""
 
     def flows(self, rows: Rows, names: bytes) -> None:
-        """Finished connections that were answered; attempts make no beacon."""
-        answered = rows[rows["resp_packets"] > 0]
+        """Finished connections of local hosts that were answered; attempts make no beacon."""
+        answered = rows[(rows["resp_packets"] > 0) & (rows["local"] & 1 == 1)]
         if not len(answered):
             return
         self._until(int(answered["ended_ns"].max()))
@@ -94,11 +93,10 @@ class Beacons:
         for name in _KEY:
             keys[name] = answered[name]
         starts, sizes = answered["started_ns"].tolist(), answered["orig_bytes"].tolist()
-        local = (answered["local"] & 1).tolist()
         width = keys.dtype.itemsize
         octets = keys.tobytes()
         for i, start_ns in enumerate(starts):
-            pair = self._pair(octets[i * width : (i + 1) * width], start_ns, local[i])
+            pair = self._pair(octets[i * width : (i + 1) * width], start_ns)
             pair.add(start_ns, sizes[i])
 
     def finish(self) -> None:
@@ -114,7 +112,7 @@ class Beacons:
         self._hour = hour if self._hour is None else max(self._hour, hour)
         self._newest_ns = max(self._newest_ns, now_ns)
 
-    def _pair(self, key: bytes, start_ns: int, local: int) -> _Pair:
+    def _pair(self, key: bytes, start_ns: int) -> _Pair:
         pair = self._pairs.get(key)
         if pair is not None:
             self._pairs.move_to_end(key)
@@ -123,7 +121,7 @@ class Beacons:
             oldest, _ = self._pairs.popitem(last=False)
             self._free.append(self._slots.pop(oldest))
         self._made += 1
-        pair = self._pairs[key] = _Pair(self._made, start_ns, local)
+        pair = self._pairs[key] = _Pair(self._made, start_ns)
         self._slots[key] = self._free.pop()
         return pair
 
@@ -141,7 +139,7 @@ class Beacons:
         row["peer"] = row["top_address"] = np.void(key[16:32])
         row["port"] = row["top_port"] = int.from_bytes(key[32:34], "little")
         row["protocol"] = key[34]
-        row["local"] = pair.local
+        row["local"] = 1
         row["starts"] = row["top_count"] = row["top_total"] = pair.starts
         row["span_s"] = (pair.last_ns - pair.first_ns) / NS
         intervals = _intervals(np.sort(np.array(pair.times, np.int64)))

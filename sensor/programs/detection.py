@@ -7,17 +7,20 @@ from pathlib import Path
 import click
 
 from sensor._native.dtypes import TABLES
+from sensor._native.faces import Features
+from sensor.detect.beacons import PAIR, Beacons
 from sensor.detect.detector import Detector
 from sensor.detect.loader import load_rules
 from sensor.detect.rule import RuleSet
 from sensor.model.text import printable
 
 OPERATOR_RULES = "/etc/sensor/rules.d"
+COLUMNS = {**TABLES, "pair": PAIR}  # of every table a rule may watch
 
 
 def shipped_rules(folder: str | None = None) -> RuleSet:
     """The shipped rules, with those of `folder` (default: OPERATOR_RULES) over them where it is."""
-    return load_rules(shipped_folder(), Path(folder or OPERATOR_RULES), columns=TABLES)
+    return load_rules(shipped_folder(), Path(folder or OPERATOR_RULES), columns=COLUMNS)
 
 
 def shipped_folder() -> Traversable:
@@ -26,6 +29,23 @@ def shipped_folder() -> Traversable:
         return files("sensor.rules")
     except ModuleNotFoundError:
         return files("sensor").joinpath("..", "rules")
+
+
+class Detection:
+    """The detector and what feeds it: each second's features, and finished connections."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+        self.beacons = Beacons(detector.whole)  # a consumer of the meter
+
+    def features(self, features: Features) -> None:
+        """One second of packet time."""
+        self.detector.features(features)
+
+    def finish(self) -> None:
+        """End of input."""
+        self.beacons.finish()
+        self.detector.finish()
 
 
 def make_detector(agent_id: str, boot_id: str, folder: str | None = None) -> Detector:

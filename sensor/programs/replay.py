@@ -27,7 +27,7 @@ from sensor.metrics.geography import region_of
 from sensor.model.address import pack_prefix
 from sensor.model.ids import DEFAULT_WORKSPACE, agent_id, network_id
 from sensor.model.text import printable
-from sensor.programs.detection import make_detector
+from sensor.programs.detection import Detection, make_detector
 from sensor.programs.document import Capture, Performance, build
 
 INTERRUPTED = 130
@@ -120,7 +120,8 @@ class Replay:
         self, consumers: tuple[Consumer, ...] = (), progress: Progress | None = None
     ) -> Replayed:
         """Reads everything; what came before damage or Ctrl-C is kept and reported."""
-        meter = Meter(self.engine, (self.figures, *consumers), self.detector)
+        watch = Detection(self.detector)
+        meter = Meter(self.engine, (self.figures, watch.beacons, *consumers), watch)
         interrupt = Interrupt()
         status = 0
         with interrupt.armed():

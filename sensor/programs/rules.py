@@ -12,13 +12,12 @@ from typing import Any, TypeVar, cast
 import click
 from rich.text import Text
 
-from sensor._native.dtypes import TABLES
 from sensor.detect.loader import load_rules
 from sensor.detect.rule import Rule, RuleError, RuleSet
 from sensor.detect.series import SeriesResult, run_tests
 from sensor.errors import InputMissing, UsageError
 from sensor.model.text import printable
-from sensor.programs.detection import OPERATOR_RULES, shipped_folder, shipped_rules
+from sensor.programs.detection import COLUMNS, OPERATOR_RULES, shipped_folder, shipped_rules
 from sensor.programs.events import explain_event, find
 from sensor.programs.render import console_for
 from sensor.programs.rule_words import rule_document, rule_sections
@@ -133,7 +132,7 @@ def check_command(paths: tuple[str, ...], alone: bool, folder: str | None, as_js
     if paths:
         folders = [cast(Path, place) for place in places(paths)]
         shipped = [] if alone else [shipped_folder()]
-        loaded = load_rules(*shipped, *folders, columns=TABLES)
+        loaded = load_rules(*shipped, *folders, columns=COLUMNS)
     else:
         loaded = shipped_rules(folder)
     if as_json:
@@ -192,7 +191,7 @@ def test_command(ids: tuple[str, ...], folder: str | None, as_json: bool) -> int
     errors = [] if ids else loaded.errors
     results = []
     for rule in rules:
-        for result in run_tests(rule, TABLES):
+        for result in run_tests(rule, COLUMNS):
             results.append(result)
             if not as_json:
                 click.echo(printable(result_line(result), 1000))
