@@ -125,6 +125,7 @@ _SLOT_PARTS: list[tuple[str, object, int]] = [  # name, format, octets
     ("scan_hosts", "<f4", 4),
     ("scan_ports", "<f4", 4),
     ("scan_services", "<f4", 4),
+    ("scan_echoed", "<f4", 4),
     ("scan_score", "<f4", 4),
     ("scan_failures", "<u4", 4),
     ("scan_successes", "<u4", 4),

@@ -42,6 +42,7 @@ LEVELS = frozenset(
         "scan_successes",
         "scan_score",
         "scan_services",
+        "scan_echoed",
         "names",
         "name_bytes",
         "longest",

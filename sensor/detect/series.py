@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sensor.detect.columns import Dtype, Tables
-from sensor.detect.detector import Detector
+from sensor.detect.detector import WHOLE, Detector
 from sensor.detect.rule import SEVERITIES, Rule, RuleSet, RuleTest
 from sensor.detect.window import NS, Features
 from sensor.model.address import pack_address
@@ -58,7 +58,11 @@ def _play(rule: Rule, test: RuleTest, columns: Tables) -> list[SecurityEventRow]
                 n.removeprefix("sensor."): v for n, v in now.items() if n.startswith("sensor.")
             }
             tables["sensor"] = _row(columns["sensor"], named)
-        detector.features(Features(start_ns=start_ns, end_ns=start_ns + NS, tables=tables))
+        if rule.table in WHOLE:
+            end_ns = start_ns + rule.window_s * NS
+            detector.whole(rule.table, tables[rule.table], start_ns, end_ns)
+        else:
+            detector.features(Features(start_ns=start_ns, end_ns=start_ns + NS, tables=tables))
     detector.finish()
     return detector.events
 

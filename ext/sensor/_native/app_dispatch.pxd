@@ -25,9 +25,10 @@ from sensor._native.flow cimport Flow
 from sensor._native.lifecycle cimport app_acquire, app_release
 from sensor._native.packet cimport Packet, key_hash
 from sensor._native.sink cimport NAME_SNI, sink_count, sink_name
-from sensor._native.span cimport sensor_be32, sensor_be64
+from sensor._native.span cimport sensor_be16, sensor_be32, sensor_be64
 
 cdef enum:
+    DHCP6_PORT = 547
     PROBES = 4                     # payload segments looked at before a stream is APP_OTHER
     NAME_PATIENCE = 8              # segments that a TLS or HTTP flow may wait for its name
 
@@ -247,12 +248,25 @@ cdef inline void dhcp_message(Core* c, Flow* f, const Packet* p) noexcept nogil:
         detect_dhcp(c.detect, sensor_be64(p.payload + 28) ^ sensor_be32(p.payload + 12))
 
 
+cdef inline void dhcp6_message(Core* c, const Packet* p) noexcept nogil:
+    # SOLICIT, REQUEST, CONFIRM, RENEW, REBIND or INFORMATION-REQUEST (RFC 8415) of the client that
+    # its first option names.
+    if p.captured < 16 or sensor_be16(p.payload + 4) != 1:
+        return
+    if (p.payload[0] == 1 or 3 <= p.payload[0] <= 6 or p.payload[0] == 11):
+        sink_count(&c.sink, C_DHCP_REQUESTS, 1)
+        detect_dhcp(c.detect, sensor_be64(p.payload + 8) ^ (sensor_be64(p.payload + 14)
+                                                            if p.captured >= 22 else 0))
+
+
 cdef inline void app_datagram(Core* c, Flow* f, uint8_t side, const Packet* p) noexcept nogil:
     cdef bint from_orig = side == 0
     cdef uint16_t port = <uint16_t> (f.key[4] >> 48)
     cdef uint16_t other = <uint16_t> (f.key[4] >> 32)
     cdef uint8_t proto
     c.sink.ts_ns = p.ts_ns
+    if port == DHCP6_PORT or other == DHCP6_PORT:
+        dhcp6_message(c, p)
     if p.captured == 0 or f.app_proto == APP_OTHER:
         pass
     elif f.app_proto == APP_QUIC:

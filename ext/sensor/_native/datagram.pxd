@@ -39,6 +39,18 @@ cdef inline void quoted_attempt(Core* c, const Packet* p) noexcept nogil:
         attempt_count(c, attempt_endpoint(c, e, e.role), C_CONNECTIONS_FAILED, 1)
 
 
+cdef inline bint datagram_asks(const Packet* p) noexcept nogil:
+    # A question by its own words, where both sides may use the same port: DNS and NTP.
+    cdef uint16_t sport = <uint16_t> (p.key[4] >> (32 if p.dir else 48))
+    if p.flags & PKT_LATER_FRAGMENT:
+        return False
+    if sport == 53:
+        return p.captured >= 3 and not p.payload[2] & 0x80
+    return sport == 123 and p.captured >= 1 and (p.payload[0] & 7 == 3 or p.payload[0] & 7 == 1
+                                                or (p.payload[0] & 7 >= 6 and p.captured >= 2
+                                                    and not p.payload[1 if p.payload[0] & 7 == 6 else 0] & 0x80))
+
+
 cdef inline void datagram_tell(Core* c, Flow* f, uint8_t side, const Packet* p) noexcept nogil:
     # For detection; the packet is counted in its half already.
     cdef uint32_t mine = f.half[side].packets
@@ -53,7 +65,7 @@ cdef inline void datagram_tell(Core* c, Flow* f, uint8_t side, const Packet* p) 
     if p.proto == 17:
         if f.key[4] >> 32:                                 # fragments without ports are no datagrams
             detect_udp(c.detect, p.key, p.dir, f.role, side == 0, mine, theirs, p.wire_len,
-                       port < 1024 or likely_server(c, True, port))
+                       p.payload_len, datagram_asks(p), port < 1024 or likely_server(c, True, port))
         return
     if p.flags & PKT_LATER_FRAGMENT or (p.proto != 1 and p.proto != 58):
         return

@@ -41,6 +41,7 @@ cdef enum:
     LOGIN_NS = 10000000000
     ROWS_A_TABLE = 8192
     QUIC_PORT = 443
+    TRACEROUTE = 33434
 
 cdef struct Detect:
     SlotTable table[TABLES]
@@ -400,20 +401,23 @@ cdef inline void detect_reflection(Detect* d, uint64_t hi, uint64_t lo, uint8_t 
 
 cdef inline void detect_udp(Detect* d, const uint64_t* key, uint8_t from_b, uint8_t role,
                             bint from_orig, uint32_t mine, uint32_t theirs, uint32_t wire,
-                            bint well_known) noexcept nogil:
-    # A datagram; `mine`: packets of its direction with it, `theirs` of the other one.
+                            uint32_t payload, bint asks, bint well_known) noexcept nogil:
+    # A datagram; `mine`: packets of its direction with it, `theirs` of the other one. `asks`: its
+    # payload is a question, whatever its port. Amplification is measured in payload (CISA).
     cdef Ends e
     cdef Slot* s
     if d == NULL:
         return
     e = ends_of(key, from_b, role, from_orig)
     if theirs == 0:
-        if (port_reflects(d, e.sport) or e.sport == QUIC_PORT) and not is_group(e.dh, e.dl):
+        if is_group(e.dh, e.dl):
+            return                                         # nobody answers for a group
+        if (port_reflects(d, e.sport) or e.sport == QUIC_PORT) and not asks:
             detect_reflection(d, e.dh, e.dl, e.d_local, e.sport, e.sh, e.sl, F_REFL_PACKETS,
                               F_REFL_BYTES, wire)
         elif port_reflects(d, e.dport):
             detect_reflection(d, e.sh, e.sl, e.s_local, e.dport, e.dh, e.dl, F_REFL_REQUESTS,
-                              F_REFL_REQUEST_BYTES, wire)
+                              F_REFL_REQUEST_BYTES, payload)
         s = host_of(d, &e)
         if s != NULL:
             s.n[<int> F_UDP_PACKETS] += 1
@@ -421,7 +425,7 @@ cdef inline void detect_udp(Detect* d, const uint64_t* key, uint8_t from_b, uint
             s.n[<int> F_UDP_FLOWS] += mine == 1
             seen_from(d, s, &e, 1)
             marks_add(&s.ports, port_hash(d, e.dport))
-        if mine == 1:
+        if mine == 1 and not TRACEROUTE <= e.dport < TRACEROUTE + 100:
             s = source_of(d, &e)
             if s != NULL:
                 s.n[<int> F_UDP_FLOWS] += 1
@@ -438,12 +442,12 @@ cdef inline void detect_udp(Detect* d, const uint64_t* key, uint8_t from_b, uint
             s.n[<int> F_UDP_ANSWERED] += 1
             scan_outcome(d, s, &e, False, well_known)
         e = ends_of(key, from_b, role, from_orig)
-    if port_reflects(d, e.sport) and not port_reflects(d, e.dport):
+    if port_reflects(d, e.sport) and not asks:
         detect_reflection(d, e.dh, e.dl, e.d_local, e.sport, e.sh, e.sl, F_REFL_ANSWERS,
-                          F_REFL_ANSWER_BYTES, wire)
-    elif port_reflects(d, e.dport) and not port_reflects(d, e.sport):
+                          F_REFL_ANSWER_BYTES, payload)
+    elif port_reflects(d, e.dport):
         detect_reflection(d, e.sh, e.sl, e.s_local, e.dport, e.dh, e.dl, F_REFL_REQUESTS,
-                          F_REFL_REQUEST_BYTES, wire)
+                          F_REFL_REQUEST_BYTES, payload)
 
 
 cdef inline void detect_fragment(Detect* d, const uint64_t* key, uint8_t from_b, uint8_t role,
@@ -483,6 +487,9 @@ cdef inline void detect_icmp(Detect* d, const uint64_t* key, uint8_t from_b, uin
         s.n[<int> F_ICMP_ODD] += odd
         if what == F_ICMP_ECHO:
             s.n[<int> F_ICMP_ECHO_BYTES] += wire
+            if s.x.scan.since == 0:
+                s.x.scan.since = s.window
+            hll_add(&s.x.scan.echoed, address_hash(d, e.dh, e.dl))
         hll_add(&s.peers, address_hash(d, e.dh, e.dl))
         top_add(&s.top, e.dh, e.dl, 0, 1)
 
@@ -495,6 +502,8 @@ cdef inline void detect_unreachable(Detect* d, const uint64_t* key, uint8_t from
     if d == NULL or <uint8_t> key[4] != 17:
         return
     e = ends_of(key, from_b, 0, True)
+    if TRACEROUTE <= e.dport < TRACEROUTE + 100:
+        return                                             # what a traceroute hopes for
     s = slot_get(&d.table[<int> T_HOST], e.dh, e.dl, 0, 0, d.secret)
     if s != NULL:
         s.n[<int> F_UDP_UNREACHABLE] += 1

@@ -25,6 +25,7 @@ cpdef enum Feature:
     F_STRAY_ODD                  # null, FIN, Xmas, SYN+FIN, ...
     F_STRAY_FLOWS                # of these, the first of its addresses and ports
     F_STRAY_ANSWERED             # such flows that turned out to be connections: the other side spoke
+    F_CONN_SPOKE                 # a connection's originator sent its first payload
     F_CONN_CLOSED
     F_UDP_PACKETS                # datagrams while the other side has not spoken
     F_UDP_FLOWS

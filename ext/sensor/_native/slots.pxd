@@ -31,6 +31,7 @@ cdef struct Scan:                # of a source: its attempts that came to nothin
     Hll hosts
     Marks ports
     Marks services               # of these: ports that servers listen on
+    Hll echoed                   # hosts it pinged
     Marks contacts               # (destination, port) pairs looked at: only the first counts
     uint32_t since               # second in which it began
     uint32_t failures
@@ -78,6 +79,7 @@ cdef struct SlotRow:             # what Python gets of a slot (dtypes.SLOT)
     float scan_hosts
     float scan_ports
     float scan_services
+    float scan_echoed
     float scan_score
     uint32_t scan_failures
     uint32_t scan_successes
@@ -268,7 +270,7 @@ cdef inline void slot_row(const SlotTable* t, uint32_t i, SlotRow* r) noexcept n
         r.top_address[k][1] = __builtin_bswap64(top.key[best].lo) if top.key[best].count else 0
         top.key[best].count = 0
     r.uris = r.uri_top = 0
-    r.scan_hosts = r.scan_ports = r.scan_services = r.scan_score = 0
+    r.scan_hosts = r.scan_ports = r.scan_services = r.scan_echoed = r.scan_score = 0
     r.scan_failures = r.scan_successes = 0
     if t.web:
         r.uris = marks_estimate(&s.x.web.uris)
@@ -277,6 +279,7 @@ cdef inline void slot_row(const SlotTable* t, uint32_t i, SlotRow* r) noexcept n
         r.scan_hosts = hll_estimate(&s.x.scan.hosts)
         r.scan_ports = marks_estimate(&s.x.scan.ports)
         r.scan_services = marks_estimate(&s.x.scan.services)
+        r.scan_echoed = hll_estimate(&s.x.scan.echoed)
         r.scan_score = s.x.scan.score
         r.scan_failures = s.x.scan.failures
         r.scan_successes = s.x.scan.successes

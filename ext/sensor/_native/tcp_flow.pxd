@@ -2,7 +2,7 @@
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 from sensor._native.account cimport (
     count_at, count_packet, count_sent, count_stray, is_sent, network_sample)
-from sensor._native.app cimport APP_FTP, APP_OTHER, APP_SSH, APP_UNKNOWN
+from sensor._native.app cimport APP_OTHER, APP_SSH, APP_TLS, APP_UNKNOWN
 from sensor._native.app_dispatch cimport app_gap, app_segment
 from sensor._native.attempts cimport (
     attempt_count, attempt_end, attempt_endpoint, attempt_new, attempt_promote, attempt_tell)
@@ -13,9 +13,9 @@ from sensor._native.counters cimport (
     C_HANDSHAKES, C_LOST_DOWNSTREAM, C_LOST_UPSTREAM, C_OUT_OF_ORDER, C_RESETS, C_RETRANSMISSIONS,
     C_SPURIOUS, C_ZERO_WINDOWS)
 from sensor._native.detect cimport (
-    detect_attempt_over, detect_closed, detect_stray, detect_stray_answered)
+    detect_attempt_over, detect_closed, detect_said, detect_stray, detect_stray_answered)
 from sensor._native.features cimport (
-    F_SYN_ABORTED, F_SYN_FAILED, F_SYN_REFUSED, F_SYN_RETRANS)
+    F_CONN_SPOKE, F_SYN_ABORTED, F_SYN_FAILED, F_SYN_REFUSED, F_SYN_RETRANS)
 from sensor._native.flow cimport (
     END_DETECTED, FLOW_FRAGMENTS, FLOW_GSO, FLOW_MIDSTREAM, FLOW_SHOOK, FLOW_TRUNCATED, FLOW_TUNNELLED,
     FLOW_TURNED, LEAF_OTHER_TCP, TE_CLOSED, TE_ESTABLISHED, TE_INACTIVE, TE_RESET, Flow, Half,
@@ -209,12 +209,17 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
     return i
 
 
-cdef inline bint login_service(const Core* c, const Flow* f) noexcept nogil:
-    # Do people log in there?  By what was said, or else by the responder's port.
+cdef inline bint login_service(const Flow* f) noexcept nogil:
+    # Do people log in there, and does a short session mean that they could not?  By what was said,
+    # or else by the responder's port. FTP says its refusals aloud, and short sessions are its habit.
     cdef uint16_t port = <uint16_t> (f.key[4] >> (48 if f.orig_dir else 32))
-    return (f.app_proto == APP_SSH or f.app_proto == APP_FTP or ((f.app_proto == APP_UNKNOWN or f.app_proto == APP_OTHER) and (
-        port == 22 or port == 21 or port == 23 or port == 3389 or port == 5900 or port == 110
-        or port == 143 or port == 445 or port == 1433 or port == 3306 or port == 5432)))
+    if f.app_proto == APP_SSH:
+        return True
+    if f.app_proto == APP_TLS:
+        return port == 3389
+    return (f.app_proto == APP_UNKNOWN or f.app_proto == APP_OTHER) and (
+        port == 22 or port == 23 or port == 3389 or port == 5900 or port == 110 or port == 143
+        or port == 445 or port == 1433 or port == 3306 or port == 5432)
 
 
 cdef inline void segment_count(Core* c, Flow* f, uint8_t side, Segment seg,
@@ -394,6 +399,8 @@ cdef inline void tcp_segment(Core* c, uint32_t i, const Packet* p) noexcept nogi
             app_segment(c, f, side, p, 0, <uint32_t> seq_diff(seq, old))
         elif seg != SEG_KEEPALIVE and seq_diff(seq + len, old) > 0 and seq_diff(seq, old) < 0:
             app_segment(c, f, side, p, <uint32_t> seq_diff(old, seq), 0)
+    if len and side == 0 and me.bytes == len and c.detect != NULL and seg == SEG_NEXT:
+        detect_said(c.detect, f.key, f.orig_dir, f.role, 6, F_CONN_SPOKE, 1, False)
     if space:
         segment_count(c, f, side, seg, len)
     if (flags & TCP_RST and me.state != TE_RESET and me.state != TE_CLOSED
@@ -406,7 +413,7 @@ cdef inline void tcp_segment(Core* c, uint32_t i, const Packet* p) noexcept nogi
         if not f.flags & FLOW_MIDSTREAM:
             detect_closed(c.detect, f.key, f.orig_dir, f.role, f.half[0].bytes, f.half[1].bytes,
                           f.last_ns - f.started_ns if f.last_ns > f.started_ns else 0,
-                          login_service(c, f))
+                          login_service(f))
         wheel_remove(c.wheel, c.flows, i)
         wheel_insert(c.wheel, c.flows, i, f.last_ns + idle_limit_ns(f))
 

@@ -26,8 +26,8 @@ CASES = [
             net, net.paced(3, 8, 300), floods.constant(net.far(66)), port=None, closed=True
         ),
         lambda net: web.steady(net, rate=3),
-        CLASSES,
-        also=("port_scan",),
+        ("udp_flood", "port_scan"),  # one source, a packet a port: it is both
+        also=("udp_flood", "port_scan"),
     ),
     Case(
         "burst of 10,000 in 400 ms",
