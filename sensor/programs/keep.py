@@ -76,9 +76,7 @@ class Keeper:
 
     def _write_flows(self) -> None:
         agent = self._agent()
-        rows = WindowRows(
-            agent=agent, connections=self._connections(agent), events=self._events()
-        )
+        rows = WindowRows(agent=agent, connections=self._connections(agent), events=self._events())
         self.store.write_window(rows)
         self._forget()
 

@@ -11,6 +11,7 @@ import dns.rrset
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from sensor._native.app import AppProto
 from sensor._native.doors_dns import SIZES, Door
 from sensor._native.sink import LatencyKind

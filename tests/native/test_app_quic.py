@@ -12,8 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from sensor._native.doors_crypto import QUIC_SIZE, QuicDoor
 
+from sensor._native.doors_crypto import QUIC_SIZE, QuicDoor
 from sensor.flow.quic_initial import server_name
 
 CLIENT, SERVER = True, False

@@ -25,6 +25,7 @@ from scapy.layers.l2 import ARP, GRE, LLC, SNAP, STP, CookedLinux, Dot1AD, Dot1Q
 from scapy.layers.ppp import PPP, PPPoE
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet, Raw
+
 from sensor._native.doors_decode import Decoding, decode_frame
 
 ETHERNET = 1
@@ -466,7 +467,7 @@ def test_later_fragments_get_the_flow_of_the_first() -> None:
     datagram = wire(UDP(sport=40000, dport=443, len=3008, chksum=1) / (b"z" * 3000))
     first, second, third = fragments(datagram, 17, 1480)
     d = Decoding()
-    assert d.frame(ETHERNET, second)["result"] == "no_flow"
+    assert d.frame(ETHERNET, second)["result"] == "fragment"
     head = d.frame(ETHERNET, first)
     assert (head["key"], head["payload_len"], head["flags"]) == (
         key_of("192.0.2.1", 40000, "198.51.100.7", 443, 17)[0],
@@ -477,7 +478,7 @@ def test_later_fragments_get_the_flow_of_the_first() -> None:
         out = d.frame(ETHERNET, piece, ts_ns=2_000_000_000)
         assert (out["key"], out["hash"], out["dir"]) == (head["key"], head["hash"], head["dir"])
         assert (out["payload_len"], out["flags"]) == (size, FRAGMENT | LATER)
-    assert d.frame(ETHERNET, third, ts_ns=2_000_000_001)["result"] == "no_flow"
+    assert d.frame(ETHERNET, third, ts_ns=2_000_000_001)["result"] == "fragment"
     assert d.counts["udp"] == 1
     assert d.counts["fragments"] == 5
     assert d.anomalies == {"fragment_unattributed": 2}
@@ -523,7 +524,7 @@ def test_fragment_attacks_are_named() -> None:
     over = wire(ether() / ip4(proto=6, frag=1) / b"8octets!")
     assert decoded(over)["anomalies"] == {"fragment_in_header": 1, "fragment_unattributed": 1}
     far = wire(ether() / ip4(proto=17, frag=8191) / b"past the end of every datagram")
-    assert decoded(far)["result"] == "no_flow"
+    assert decoded(far)["result"] == "fragment"
 
 
 def test_fragment_bomb_is_bounded_and_evictions_are_counted() -> None:

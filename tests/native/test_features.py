@@ -302,7 +302,11 @@ def test_neighbours():
 
 def question(name, qtype=16, ident=7):
     labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split("."))
-    return struct.pack(">HHHHHH", ident, 0x0100, 1, 0, 0, 0) + labels + struct.pack(">BHH", 0, qtype, 1)
+    return (
+        struct.pack(">HHHHHH", ident, 0x0100, 1, 0, 0, 0)
+        + labels
+        + struct.pack(">BHH", 0, qtype, 1)
+    )
 
 
 def test_domains():
@@ -349,9 +353,7 @@ def test_time_jumps_and_goes_back():
     year = 31_556_952 * SECOND
 
     def burst(at):
-        return [
-            frame(at + k * MS, udp_frame(client(k), VICTIM[4], 9, 9, b"x")) for k in range(100)
-        ]
+        return [frame(at + k * MS, udp_frame(client(k), VICTIM[4], 9, 9, b"x")) for k in range(100)]
 
     taken = seconds(
         burst(START_NS) + burst(START_NS + year) + burst(START_NS + 2 * SECOND) + burst(START_NS)

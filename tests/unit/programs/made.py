@@ -71,4 +71,4 @@ def replayed(*, local: bool = True) -> tuple[dict[str, Any], Capture, Figures]:
     metrics = made.metrics(str(REPLAY_AGENT), network_id("replay", []), seen.first_ns, seen.last_ns)
     engine: Any = Counted()
     performance = Performance(seconds=0.25, peak_rss_bytes=50_000_000)
-    return build(seen, engine, made, [metrics], performance), seen, made
+    return build(seen, engine, made, [metrics], [], performance), seen, made
