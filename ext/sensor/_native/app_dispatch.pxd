@@ -6,8 +6,9 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 from sensor._native.account cimport settle_endpoint, sink_flush
 from sensor._native.app cimport (
-    APP_DHCP, APP_DNS, APP_FTP, APP_HTTP, APP_HTTP2, APP_GRPC, APP_LLMNR, APP_MAYBE, APP_MDNS, APP_NO, APP_OTHER, APP_QUIC,
-    APP_RTP, APP_SMTP, APP_TLS, APP_UNKNOWN, APP_WEBSOCKET, APP_YES, AppProto, AppVerdict)
+    APP_DHCP, APP_DNS, APP_FTP, APP_HTTP, APP_HTTP2, APP_GRPC, APP_LLMNR, APP_MAYBE, APP_MDNS,
+    APP_NO, APP_OTHER, APP_QUIC, APP_RTP, APP_SMTP, APP_TLS, APP_UNKNOWN, APP_WEBSOCKET, APP_YES,
+    AppProto, AppVerdict)
 from sensor._native.app_banner cimport banner_tcp, banner_udp
 from sensor._native.app_dns cimport dns_datagram, dns_tcp_data, dns_tcp_gap, dns_tcp_probe
 from sensor._native.app_http1 cimport http1_data, http1_gap, http1_probe

@@ -13,12 +13,13 @@ from sensor._native.dns_cache cimport dns_cache_get
 from sensor._native.features cimport (
     F_SYN_COMPLETE, F_SYN_FAILED, F_SYN_SILENT, Feature)
 from sensor._native.flow cimport (
-    END_DETECTED, END_FORCED, END_IDLE, END_RESOURCES, FLOW_FRAGMENTS, FLOW_TUNNELLED, LEAF_OTHER_TCP,
-    REJ, RSTO, RSTOS0, RSTR, S0, S1, OTH, TE_ESTABLISHED, TE_INACTIVE, TE_SYN_SENT, ConnState,
-    EndReason, Flow)
+    END_DETECTED, END_FORCED, END_IDLE, END_RESOURCES, FLOW_FRAGMENTS, FLOW_TUNNELLED,
+    LEAF_OTHER_TCP, REJ, RSTO, RSTOS0, RSTR, S0, S1, OTH, TE_ESTABLISHED, TE_INACTIVE, TE_SYN_SENT,
+    ConnState, EndReason, Flow)
 from sensor._native.half_open cimport (
     ATTEMPT_TIMEOUT_S, HO_JUDGED, HO_RST_ORIG, HO_RST_RESP, HO_SYNACK, HO_TIMESTAMPS,
-    HALF_OPEN_AGE_S, HO_UNREACHABLE, HO_USED, SILENT_AFTER_MS, HalfOpen, HalfOpenTable, half_open_at, half_open_expired)
+    HALF_OPEN_AGE_S, HO_UNREACHABLE, HO_USED, SILENT_AFTER_MS, HalfOpen, HalfOpenTable,
+    half_open_at, half_open_expired)
 from sensor._native.histogram cimport hist_record
 from sensor._native.lifecycle cimport flow_new, row_name, row_new
 from sensor._native.packet cimport (

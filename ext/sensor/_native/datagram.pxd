@@ -42,13 +42,17 @@ cdef inline void quoted_attempt(Core* c, const Packet* p) noexcept nogil:
 cdef inline bint datagram_asks(const Packet* p) noexcept nogil:
     # A question by its own words, where both sides may use the same port: DNS and NTP.
     cdef uint16_t sport = <uint16_t> (p.key[4] >> (32 if p.dir else 48))
-    if p.flags & PKT_LATER_FRAGMENT:
+    if p.flags & PKT_LATER_FRAGMENT or p.captured < 3:
         return False
     if sport == 53:
-        return p.captured >= 3 and not p.payload[2] & 0x80
-    return sport == 123 and p.captured >= 1 and (p.payload[0] & 7 == 3 or p.payload[0] & 7 == 1
-                                                or (p.payload[0] & 7 >= 6 and p.captured >= 2
-                                                    and not p.payload[1 if p.payload[0] & 7 == 6 else 0] & 0x80))
+        return not p.payload[2] & 0x80                     # QR
+    if sport != 123:
+        return False
+    if p.payload[0] & 7 == 6:
+        return not p.payload[1] & 0x80                     # control message: R
+    if p.payload[0] & 7 == 7:
+        return not p.payload[0] & 0x80                     # private (monlist): R
+    return p.payload[0] & 7 == 1 or p.payload[0] & 7 == 3  # symmetric active, client
 
 
 cdef inline void datagram_tell(Core* c, Flow* f, uint8_t side, const Packet* p) noexcept nogil:

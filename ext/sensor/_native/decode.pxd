@@ -26,9 +26,8 @@ from sensor._native.ip cimport (
 )
 from sensor._native.link cimport LINK_ETHERNET, link_step, wifi_step
 from sensor._native.packet cimport (
-    DECODE_ARP, DECODE_NO_FLOW, DECODE_OK, DecodeResult, Packet, PKT_ECN_CE, PKT_GSO, PKT_LATER_FRAGMENT,
-    PKT_TUNNELLED, PKT_V6,
-)
+    DECODE_ARP, DECODE_NO_FLOW, DECODE_OK, DecodeResult, Packet, PKT_ECN_CE, PKT_GSO,
+    PKT_LATER_FRAGMENT, PKT_TUNNELLED, PKT_V6)
 from sensor._native.source cimport RawPacket
 from sensor._native.span cimport (
     Span, span_be16, span_be32, span_be64, span_from, span_has, span_of, span_u8,

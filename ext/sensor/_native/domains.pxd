@@ -118,7 +118,7 @@ cdef inline void domain_asked(Domains* t, const uint8_t* name, uint32_t n, uint1
         below = sensor_mum(below ^ name[i], secret[1] | 1)
     set = &t.entry[(h ^ (h >> 32)) & (DOMAINS - DOMAIN_WAYS)]
     e = set
-    for i in range(DOMAIN_WAYS):
+    for i in range(<uint32_t> DOMAIN_WAYS):
         if set[i].hash == h:
             e = &set[i]
             break
@@ -168,11 +168,11 @@ cdef inline float domain_entropy(const Domain* e) noexcept nogil:
     cdef double total = 0
     cdef double h = 0
     cdef uint32_t i
-    for i in range(CHARS):
+    for i in range(<uint32_t> CHARS):
         total += e.chars[i]
     if total < 64:
         return 0
-    for i in range(CHARS):
+    for i in range(<uint32_t> CHARS):
         if e.chars[i]:
             h -= e.chars[i] / total * log(e.chars[i] / total)
     return <float> (h * 1.4426950408889634)
@@ -183,7 +183,7 @@ cdef inline uint32_t domain_rows(const Domains* t, DomainRow* out) noexcept nogi
     cdef uint32_t i
     cdef uint32_t k
     cdef const Domain* e
-    for i in range(DOMAINS):
+    for i in range(<uint32_t> DOMAINS):
         e = &t.entry[i]
         if e.second != t.second or e.asked < 8:
             continue

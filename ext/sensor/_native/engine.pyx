@@ -273,7 +273,8 @@ cdef class Engine:
         both = d.two_way + d.one_way
         sensor["one_way_share"] = d.one_way / both if both >= HANDSHAKES_TO_JUDGE else float("nan")
         tables["sensor"] = sensor
-        out = {"start_ns": d.start_ns, "end_ns": max(d.start_ns, min(d.end_ns, self.c.clock_ns)), "tables": tables}
+        end_ns = max(d.start_ns, min(d.end_ns, self.c.clock_ns))
+        out = {"start_ns": d.start_ns, "end_ns": end_ns, "tables": tables}
         detect_next(d)
         return out
 

@@ -24,9 +24,8 @@ from sensor._native.ipv6_extensions cimport (
     EXT_HOP_BY_HOP, EXT_MALFORMED, EXT_TOO_MANY, EXT_TRUNCATED, Extensions, ipv6_extensions,
 )
 from sensor._native.packet cimport (
-    DECODE_FRAGMENT, DECODE_NO_FLOW, DECODE_OK, Packet, PKT_CUT, PKT_ECN_CE, PKT_FRAGMENT, PKT_LATER_FRAGMENT,
-    PKT_V6,
-)
+    DECODE_FRAGMENT, DECODE_NO_FLOW, DECODE_OK, Packet, PKT_CUT, PKT_ECN_CE, PKT_FRAGMENT,
+    PKT_LATER_FRAGMENT, PKT_V6)
 from sensor._native.span cimport span_be16, span_be32, span_be64, span_has, span_u8
 
 cdef enum:

@@ -62,7 +62,7 @@ cdef inline Neighbour* neighbour_get(Neighbours* t, uint64_t hi, uint64_t lo,
     cdef Neighbour* set = &t.entry[(h ^ (h >> 32)) & (NEIGHBOURS - WAYS)]
     cdef Neighbour* oldest = set
     cdef uint32_t i
-    for i in range(WAYS):
+    for i in range(<uint32_t> WAYS):
         if set[i].lo == lo and set[i].hi == hi:
             oldest = &set[i]
             break
@@ -156,7 +156,7 @@ cdef inline uint32_t neighbour_rows(const Neighbours* t, NeighbourRow* out) noex
     cdef uint32_t i
     cdef uint32_t k
     cdef const Neighbour* e
-    for i in range(NEIGHBOURS):
+    for i in range(<uint32_t> NEIGHBOURS):
         e = &t.entry[i]
         if e.second != t.second or not (e.replies or e.flips):
             continue
@@ -171,7 +171,7 @@ cdef inline uint32_t neighbour_rows(const Neighbours* t, NeighbourRow* out) noex
         out[n].requests = e.requests
         out[n].reserved = 0
         out[n].claims = 0
-        for k in range(NEIGHBOURS):
+        for k in range(<uint32_t> NEIGHBOURS):
             if t.entry[k].mac == e.mac and t.entry[k].unasked:
                 out[n].claims += 1
         n += 1

@@ -68,7 +68,7 @@ cdef inline float hll_estimate(const Hll* s) noexcept nogil:
     cdef uint32_t empty = 0
     cdef uint32_t i
     cdef double e
-    for i in range(HLL_REGISTERS):
+    for i in range(<uint32_t> HLL_REGISTERS):
         harmonic += two_to_minus[s.rank[i]]
         if s.rank[i] == 0:
             empty += 1
@@ -93,7 +93,7 @@ cdef inline bint marks_add(Marks* s, uint64_t hash) noexcept nogil:
 cdef inline float marks_estimate(const Marks* s) noexcept nogil:
     cdef int used = 0
     cdef uint32_t i
-    for i in range(MARK_WORDS):
+    for i in range(<uint32_t> MARK_WORDS):
         used += popcountll(s.word[i])
     if used >= 64 * MARK_WORDS:
         used = 64 * MARK_WORDS - 1                         # full: a lower bound, about 7,000
@@ -106,7 +106,7 @@ cdef inline void top_add(Top* s, uint64_t hi, uint64_t lo, uint16_t port,
     cdef int free = -1
     cdef uint32_t least = weight
     s.total += weight
-    for i in range(TOP_KEYS):
+    for i in range(<uint32_t> TOP_KEYS):
         if s.key[i].count == 0:
             free = <int> i
         elif s.key[i].lo == lo and s.key[i].hi == hi:
@@ -122,14 +122,14 @@ cdef inline void top_add(Top* s, uint64_t hi, uint64_t lo, uint16_t port,
         s.key[free].port = port
         s.key[free].count = weight
         return
-    for i in range(TOP_KEYS):
+    for i in range(<uint32_t> TOP_KEYS):
         s.key[i].count -= least
 
 
 cdef inline uint32_t top_first(const Top* s) noexcept nogil:
     cdef uint32_t best = 0
     cdef uint32_t i
-    for i in range(1, TOP_KEYS):
+    for i in range(<uint32_t> 1, <uint32_t> TOP_KEYS):
         if s.key[i].count > s.key[best].count:
             best = i
     return best
@@ -147,7 +147,7 @@ cdef inline float mix_top_share(const Mix* s) noexcept nogil:
     cdef uint32_t i
     if s.total == 0:
         return 0
-    for i in range(MIX_BUCKETS):
+    for i in range(<uint32_t> MIX_BUCKETS):
         if s.count[i] > most:
             most = s.count[i]
     return <float> most / <float> s.total

@@ -132,7 +132,7 @@ cdef inline void slot_wake(SlotTable* t, Slot* s, uint32_t i) noexcept nogil:
 cdef inline uint32_t slot_room(SlotTable* t) noexcept nogil:
     # A slot for a new key, out of the index; NO_SLOT: none to be had.
     cdef uint32_t i
-    cdef uint32_t k
+    cdef uint32_t _k
     cdef uint32_t age
     cdef Slot* s
     if t.admit_left == 0:
@@ -140,7 +140,7 @@ cdef inline uint32_t slot_room(SlotTable* t) noexcept nogil:
     if t.high < t.capacity:
         t.high += 1
         return t.high - 1
-    for k in range(CLOCK_STEPS):
+    for _k in range(<uint32_t> CLOCK_STEPS):
         i = t.hand
         t.hand = (t.hand + 1) & (t.capacity - 1)
         s = &t.slots[i]
@@ -223,7 +223,7 @@ cdef inline void slots_wake_gauges(SlotTable* t) noexcept nogil:
     cdef uint32_t any
     for i in range(t.high):
         any = 0
-        for k in range(G_TELLING, G_COUNT):
+        for k in range(<uint32_t> G_TELLING, <uint32_t> G_COUNT):
             any |= t.slots[i].gauge[k]
         if any:
             slot_wake(t, &t.slots[i], i)
@@ -234,10 +234,10 @@ cdef inline bint slot_tells(const SlotTable* t, const Slot* s) noexcept nogil:
     cdef uint32_t i
     if s.top.total > 2 or (not t.web and s.x.scan.failures):
         return True
-    for i in range(F_BYTES, F_COUNT):
+    for i in range(<uint32_t> F_BYTES, <uint32_t> F_COUNT):
         if s.n[i] > (0 if i >= F_TELLING else 2):
             return True
-    for i in range(G_TELLING, G_COUNT):
+    for i in range(<uint32_t> G_TELLING, <uint32_t> G_COUNT):
         if s.gauge[i]:
             return True
     return False
@@ -255,9 +255,9 @@ cdef inline void slot_row(const SlotTable* t, uint32_t i, SlotRow* r) noexcept n
     r.port = s.port
     r.protocol = s.protocol
     r.local = s.local
-    for k in range(F_COUNT):
+    for k in range(<uint32_t> F_COUNT):
         r.n[k] = s.n[k]
-    for k in range(G_COUNT):
+    for k in range(<uint32_t> G_COUNT):
         r.gauge[k] = s.gauge[k]
     r.peers = hll_estimate(&s.peers)
     r.ports = marks_estimate(&s.ports)

@@ -113,7 +113,7 @@ cdef inline void slow_publish(SlotTable* t) noexcept nogil:
     cdef uint32_t i
     cdef uint32_t k
     for i in range(t.high):
-        for k in range(G_COUNT):
+        for k in range(<uint32_t> G_COUNT):
             if k != G_HALF_OPEN:
                 t.slots[i].gauge[k] = t.slots[i].rising[k]
         memset(t.slots[i].rising, 0, sizeof(t.slots[i].rising))

@@ -17,11 +17,12 @@ from sensor._native.detect cimport (
 from sensor._native.features cimport (
     F_CONN_SPOKE, F_SYN_ABORTED, F_SYN_FAILED, F_SYN_REFUSED, F_SYN_RETRANS)
 from sensor._native.flow cimport (
-    END_DETECTED, FLOW_FRAGMENTS, FLOW_GSO, FLOW_MIDSTREAM, FLOW_SHOOK, FLOW_TRUNCATED, FLOW_TUNNELLED,
-    FLOW_TURNED, LEAF_OTHER_TCP, TE_CLOSED, TE_ESTABLISHED, TE_INACTIVE, TE_RESET, Flow, Half,
-    flow_closed)
+    END_DETECTED, FLOW_FRAGMENTS, FLOW_GSO, FLOW_MIDSTREAM, FLOW_SHOOK, FLOW_TRUNCATED,
+    FLOW_TUNNELLED, FLOW_TURNED, LEAF_OTHER_TCP, TE_CLOSED, TE_ESTABLISHED, TE_INACTIVE, TE_RESET,
+    Flow, Half, flow_closed)
 from sensor._native.half_open cimport (
-    HO_JUDGED, HO_RST_ORIG, HO_RST_RESP, HO_SYNACK, HO_TIMESTAMPS, HO_UNREACHABLE, HalfOpen, half_open_find, key_equal)
+    HO_JUDGED, HO_RST_ORIG, HO_RST_RESP, HO_SYNACK, HO_TIMESTAMPS, HO_UNREACHABLE, HalfOpen,
+    half_open_find, key_equal)
 from sensor._native.histogram cimport hist_record
 from sensor._native.lifecycle cimport flow_end, flow_new, idle_limit_ns
 from sensor._native.packet cimport (
