@@ -19,6 +19,7 @@ COMMANDS = {
     "replay": ("sensor.programs.replay", "Analyse capture files: report, JSON, SQLite."),
     "rules": ("sensor.programs.rules", "List, check, test and explain detection rules."),
     "report": ("sensor.programs.report", "Show what a database of the sensor holds."),
+    "respond": ("sensor.programs.respond", "Block the sources of attacks for a while (opt-in)."),
 }
 
 EXAMPLES = """\b

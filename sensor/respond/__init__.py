@@ -1,0 +1,1 @@
+"""Acts on events, when the operator asked for it: blocks confirmed sources for a while."""
