@@ -199,8 +199,10 @@ def test_new_settings_make_the_table_anew_and_keep_what_is_in_it(place: Place) -
     assert not place.net.reaches(FIRST4, 0.2)
     assert not place.net.reaches(SECOND4, 0.2)
     place.configure(table="renamed")
-    place.turn()
+    assert [line.split(" (")[1] for line in place.turn()] == ["gone, event 0b0e5a1c)"] * 2
     assert "sensor_response" not in place.nft("list", "tables")
+    assert len(place.turn()) == 2
+    assert not place.net.reaches(FIRST4, 0.2)
     place.nft("delete", "table", "inet", "renamed")
 
 
