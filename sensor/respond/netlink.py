@@ -20,6 +20,8 @@ IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, IFA_ANYCAST = 1, 2, 4, 5
 RTA_DST, RTA_GATEWAY, RTA_MULTIPATH, RTA_VIA = 1, 5, 9, 18
 RTN_LOCAL, RTN_BROADCAST, RTN_ANYCAST = 2, 3, 4
 NLA_TYPE_MASK = 0x3FFF
+HOST = 128  # prefix length of one address in 16 octets
+BITS_BEFORE = {4: 96, 16: 0}  # by octets of an address: the prefix of those that stand for it
 
 HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 ERROR = struct.Struct("=i")
@@ -37,10 +39,10 @@ MOST = 65536  # of a kind: whoever has more is a router of the Internet's core
 class HostAddresses:
     """What the kernel says of this network namespace, in 16 octets each."""
 
-    own: set[bytes] = field(default_factory=set)
-    peers: set[bytes] = field(default_factory=set)  # other ends of point-to-point links
-    broadcast: set[bytes] = field(default_factory=set)  # and anycast
-    gateways: set[bytes] = field(default_factory=set)
+    own: set[Prefix] = field(default_factory=set)  # whole prefixes too: `ip route add local`
+    peers: set[Prefix] = field(default_factory=set)  # other ends of point-to-point links
+    broadcast: set[Prefix] = field(default_factory=set)  # and anycast
+    gateways: set[Prefix] = field(default_factory=set)
     networks: set[Prefix] = field(default_factory=set)  # attached: no gateway in between
 
     def is_too_large(self) -> bool:
@@ -128,27 +130,31 @@ def take_address(body: bytes, found: HostAddresses) -> None:
     address = packed(said.get(IFA_ADDRESS, b""))
     own = packed(said.get(IFA_LOCAL, b"")) or address
     if own is not None:
-        found.own.add(own)
+        found.own.add((own, HOST))
     if address is not None:
         if address != own:
-            found.peers.add(address)
-        found.networks.add((address, bits + (96 if len(said[IFA_ADDRESS]) == 4 else 0)))
+            found.peers.add((address, HOST))
+        found.networks.add((address, bits + BITS_BEFORE[len(said[IFA_ADDRESS])]))
     for kind in (IFA_BROADCAST, IFA_ANYCAST):
         other = packed(said.get(kind, b""))
         if other is not None:
-            found.broadcast.add(other)
+            found.broadcast.add((other, HOST))
 
 
 def take_route(body: bytes, found: HostAddresses) -> None:
-    """One route: its gateways, and the addresses that the kernel says are special."""
-    *_, kind, _ = RTMSG.unpack_from(body)
+    """One route: its gateways, and the addresses that the kernel says are special.
+
+    A local default route has no destination: it is a transparent proxy's, and says nothing.
+    """
+    _, bits, *_, kind, _ = RTMSG.unpack_from(body)
     said = dict(attributes(body[RTMSG.size :]))
     destination = packed(said.get(RTA_DST, b""))
     if destination is not None:
+        prefix = destination, bits + BITS_BEFORE[len(said[RTA_DST])]
         if kind == RTN_LOCAL:
-            found.own.add(destination)
+            found.own.add(prefix)
         elif kind in (RTN_BROADCAST, RTN_ANYCAST):
-            found.broadcast.add(destination)
+            found.broadcast.add(prefix)
     take_gateway(said, found)
     hops = said.get(RTA_MULTIPATH, b"")
     while len(hops) >= RTNEXTHOP.size:
@@ -164,4 +170,4 @@ def take_gateway(said: dict[int, bytes], found: HostAddresses) -> None:
     for octets in (said.get(RTA_GATEWAY, b""), said.get(RTA_VIA, b"")[2:]):
         gateway = packed(octets)
         if gateway is not None:
-            found.gateways.add(gateway)
+            found.gateways.add((gateway, HOST))

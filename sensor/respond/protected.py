@@ -53,14 +53,14 @@ def protected(
     """All that is never blocked; `local`: what the agents of the events call their own side."""
     found = [(pack_prefix(text), reason) for text, reason in SPECIAL.items()]
     found += [(prefix, "on the allow list") for prefix in settings.allow]
-    for addresses, reason in (
+    for prefixes, reason in (
         (host.own, "an address of this host"),
         (host.broadcast, "a broadcast or anycast address"),
         (host.gateways, "a gateway of this host"),
         (host.peers, "the other end of a link of this host"),
-        (resolvers, "a DNS resolver of this host"),
+        (((address, 128) for address in resolvers), "a DNS resolver of this host"),
     ):
-        found += [((address, 128), reason) for address in sorted(addresses)]
+        found += [(prefix, reason) for prefix in sorted(prefixes)]
     if not settings.allow_private_targets:
         found += [(pack_prefix(text), "a private address") for text in (*PRIVATE_RANGES, SHARED)]
         found += [(prefix, "in a network of this host") for prefix in sorted(host.networks)]
