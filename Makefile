@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export SENSOR_JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format unit test-system bench fuzz build clean
+.PHONY: help demo test lint format unit test-system lab bench calibrate fuzz build clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -31,8 +31,15 @@ format: build  ## what ruff can mend by itself
 unit: build  ## pytest, without what needs root
 	$(BIN)/python -m pytest -q -m "not system and not net"
 
-test-system: build  ## root on Debian: tshark differential, sanitizers, a smoke of every fuzzer
+test-system: build  ## root on Debian: tshark, network namespaces, sanitizers, a smoke of every fuzzer
 	.ci/system
+
+lab: build  ## root: real attack tools against a real nginx, judged; table in docs/detection.md
+	.ci/need-lab
+	$(BIN)/python -m tests.live.lab --write docs/detection.md
+
+calibrate: build  ## how often rules are wrong on benign traffic, and how sure events are
+	$(BIN)/python -m tests.bench.calibrate
 
 bench: build  ## ns per packet beside a bare C loop and the peers that are installed
 	$(BIN)/python -m tests.bench.run

@@ -1,11 +1,12 @@
 """How sure an event is, how often benign traffic would raise it, and how much harm it does.
 
 Two numbers, not one: `confidence_score` is the posterior of the named class given the evidence,
-`false_positive_probability` that of at least one such event in a day of benign traffic.
+`false_positive_probability` the rule's own rate on benign traffic: events per key and window,
+upper end of the 95 % interval, measured by tests/bench/calibrate.py and shipped in the rule's file.
 """
 
 from collections.abc import Mapping
-from math import expm1, log, log1p
+from math import log
 from typing import Any
 
 import numpy as np
@@ -37,22 +38,6 @@ def posterior(rule: Confidence, scope: Mapping[str, Any], size: int) -> Values:
     raw, mended = zip(*TABLE, strict=True)
     calibrated = np.interp(1 / (1 + np.exp(-total)), raw, mended)
     return np.asarray(np.minimum(calibrated, min(rule.cap, MOST_SURE)))
-
-
-def false_positive_probability(
-    rule: Rule, p_model: float | None, tested: int, tested_today: int
-) -> float:
-    """P(at least one event as surprising as this in a day's tests of benign traffic).
-
-    `p_model`: product bound of the rise windows, None without a model. Where the rule's rate was
-    not measured, no p below 1/`tested` is believed: so many windows say no more.
-    """
-    measured = rule.confidence.false_positive_rate
-    floor = measured if measured is not None else 1 / max(tested, 1)
-    p = min(max(p_model or 0.0, floor), 1.0)
-    if p >= 1.0:
-        return 1.0
-    return -expm1(max(tested_today, 1) * log1p(-p))
 
 
 def level(rule: Rule, score: float) -> str:

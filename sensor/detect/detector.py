@@ -67,6 +67,11 @@ class Detector:
         return {r.rule.id: r.off for r in self._runners.values() if r.off is not None}
 
     @property
+    def tested(self) -> dict[str, int]:
+        """Keys times windows that each rule has looked at."""
+        return {rule_id: runner.tested for rule_id, runner in self._runners.items()}
+
+    @property
     def events(self) -> list[SecurityEventRow]:
         """All events of this run as they stand, oldest first; the newest 10,000."""
         return self._lives.events()

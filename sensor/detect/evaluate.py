@@ -1,6 +1,5 @@
 """One rule over one window of its table: gate, features, conditions, rise, trigger, findings."""
 
-from collections import deque
 from collections.abc import Mapping
 from functools import partial
 from math import comb, exp
@@ -21,7 +20,6 @@ from sensor.detect.window import NS, Part, Scope, Span, View
 LONGEST_SILENCE = 300  # windows; a longer one is no traffic of 0 but a sensor that was off
 LEAST_ROOM = 64  # new findings of one window that are looked at when max_open is reached
 CUSUM_K, CUSUM_H = 1.0, 12.0  # reference value and decision level without [params]
-DAY_S = 86_400
 
 
 class Runner:
@@ -31,7 +29,6 @@ class Runner:
         self.rule = rule
         self.off: str | None = None  # why the rule does not look at present
         self.tested = 0  # key-windows so far
-        self._recent: deque[list[int]] = deque(maxlen=25)  # [hour, key-windows]
         self._features = dict(rule.features)
         self._triggers = list(rule.triggers)
         self._scales = {b.feature: b.scale_by for b in rule.baselines}
@@ -62,10 +59,6 @@ class Runner:
         self.tested = int(state.get("tested", 0))
         self.memory.restore(state.get("keys"))
 
-    def tested_today(self) -> int:
-        """Key-windows in the last 24 hours of packet time."""
-        return sum(count for _, count in self._recent)
-
     def window(self, view: View, span: Span, sensor: View | None, room: int) -> Outcome:
         """Look at a window. `room`: how many more events may open."""
         self._advance(span, view.size)
@@ -95,12 +88,6 @@ class Runner:
         self.memory.advance(self._tick)
         self._last_ns = span.start_ns
         self.tested += keys
-        hour = span.start_ns // (3600 * NS)
-        if not self._recent or self._recent[-1][0] != hour:
-            self._recent.append([hour, 0])
-        self._recent[-1][1] += keys
-        while self._recent[0][0] <= hour - 24:
-            self._recent.popleft()
 
     def _is_off(self, sensor: View | None) -> bool:
         self.off = None

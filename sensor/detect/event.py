@@ -41,7 +41,7 @@ class Event:
     bytes: float = 0
     score: float = 0
     confidence: float = 0
-    false_positive: float = 1
+    p_event: float | None = None  # under the rule's model of normal traffic; None: without one
     method: str = ""
     spoofed: bool = False
     reopened: int = 0
@@ -120,6 +120,7 @@ class Event:
         tops = self.counterparts.by_address()[:SHOWN]
         return {
             **self.measured,
+            "p_event": self.p_event,
             "key": list(self.key),
             "key_parts": dict(self.parts),
             "top_sources": [
@@ -174,7 +175,7 @@ class Event:
             duration_ms=max(self.last_hit_ns - self.started_ns, 0) // 1_000_000,
             detection_method=self.method,
             confidence_score=round(self.confidence, 4),
-            false_positive_probability=self.false_positive,
+            false_positive_probability=self.rule.confidence.false_positive_rate,
             action_taken="none",
             blocked=0,
             detected_at=self.detected_ns // 1000,
@@ -225,13 +226,10 @@ def revived(
         packets=row.packets_count or 0,
         bytes=row.bytes_transferred or 0,
         confidence=row.confidence_score or 0,
-        false_positive=1.0,
         method=row.detection_method or "",
         spoofed=bool(evidence.get("spoofed")),
     )
-    for name in ("severity_score", "reopened", "incident_id"):
+    for name in ("severity_score", "reopened", "incident_id", "p_event"):
         if (value := evidence.get(name)) is not None:
             setattr(event, "score" if name == "severity_score" else name, value)
-    if row.false_positive_probability is not None:
-        event.false_positive = row.false_positive_probability
     return event

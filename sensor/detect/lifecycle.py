@@ -14,7 +14,6 @@ from collections.abc import Mapping
 
 from sensor.detect.allow import allows
 from sensor.detect.columns import key_columns
-from sensor.detect.confidence import false_positive_probability
 from sensor.detect.evaluate import Runner
 from sensor.detect.event import Event, event_id, revived
 from sensor.detect.finding import Finding, Outcome
@@ -142,9 +141,7 @@ class Lifecycle:
             last_hit_ns=end_ns,
             active_ns=end_ns,
             emitted_ns=end_ns,
-            false_positive=false_positive_probability(
-                runner.rule, finding.p_model, runner.tested, runner.tested_today()
-            ),
+            p_event=finding.p_model,
         )
 
     def _go_on(self, event: Event, runner: Runner, finding: Finding, end_ns: int) -> None:

@@ -23,6 +23,7 @@ from sensor.programs.explain import explanation
 from sensor.programs.render import console_for
 from sensor.programs.sections import print_sections
 from sensor.programs.times import Point, point_option
+from sensor.respond.journal import Outcome, journal_path, outcomes
 from sensor.store.events import EventFilter, Stored
 from sensor.store.queries import Reader, open_reader
 
@@ -109,12 +110,13 @@ def command(
         raise click.UsageError("explain tells about one event: no --follow, no --ecs")
     with open_reader(db) as reader:
         if explain is not None:
-            explain_event(find(reader, db, explain).event, shipped_rules(rules), as_json=as_json)
+            (one,) = answered(db, [find(reader, db, explain)])
+            explain_event(one.event, shipped_rules(rules), as_json=as_json)
             return 0
         newest = reader.events.newest()
         which = EventFilter(since=at(since, newest), until=at(until, newest), **wanted)
         upto = reader.events.last_seq()
-        found = reader.events.matching(which, limit)
+        found = answered(db, reader.events.matching(which, limit))
         matched = reader.events.count(which)
     write = ecs_lines(shipped_rules(rules)) if ecs else json_lines if as_json else table()
     if follow:
@@ -135,6 +137,19 @@ def command(
 
 def at(point: Point | None, newest: int | None) -> int | None:
     return None if point is None else point.at(newest)
+
+
+def answered(path: str, found: list[Stored]) -> list[Stored]:
+    """With what the responder did: the store's one writer does not know that."""
+    known = outcomes(journal_path(path), (stored.event.id for stored in found))
+    return [with_outcome(stored, known.get(stored.event.id)) for stored in found]
+
+
+def with_outcome(stored: Stored, done: Outcome | None) -> Stored:
+    if done is None:
+        return stored
+    event = stored.event._replace(action_taken=done.action_taken, blocked=int(done.blocked))
+    return stored._replace(event=event)
 
 
 def find(reader: Reader, path: str, prefix: str) -> Stored:
@@ -205,7 +220,7 @@ def watch(
             seen = seen if seen <= upto else 0  # a new file
             found = reader.events.changed(which, seen, upto, BATCH)
         if found:
-            write(found)
+            write(answered(path, found))
             sys.stdout.flush()
         full = len(found) == BATCH
         seen = found[-1].seq if full else upto

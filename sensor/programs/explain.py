@@ -144,7 +144,9 @@ def confidence(row: SecurityEventRow, evidence: dict[str, Any], rule: Rule | Non
         lines += weighed(evidence, rule)
     chance = row.false_positive_probability
     if chance is not None:
-        lines.append(f"Chance that a day of benign traffic raises one such event: {chance:.2g}.")
+        lines.append(
+            f"In benign traffic, the rule was wrong in at most {chance:.2g} of what it looked at."
+        )
     return lines
 
 

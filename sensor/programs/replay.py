@@ -137,6 +137,8 @@ class Replay:
                     self.capture.damaged = self.capture.damaged or str(error)
                     status = status or error.exit_code
         meter.finish()
+        for rule, reason in sorted(self.detector.off.items()):
+            click.echo(f"sensor: rule {rule} is off: {reason}", err=True)
         self.capture.count_anomalies(self.engine.anomalies())
         metrics = self.figures.metrics(
             self.agent_id, self.network_id, self.capture.first_ns, self.capture.last_ns

@@ -1,7 +1,7 @@
 """What the responder did, would have done, and did not do: its own small database.
 
 The responder may not write the sensor's store, which has one writer. Who shows events joins this
-file: `actions_for` and `outcome`. Times are us since 1970 UTC by the wall clock, unlike an event's.
+file by `outcomes`. Times are us since 1970 UTC by the wall clock, unlike an event's.
 
 An action is written before the firewall is asked and again with what came of it, so that after a
 crash nothing is in force that the journal does not know.
@@ -264,13 +264,14 @@ def check(db: sqlite3.Connection, path: str) -> None:
         raise DamagedCapture(path, None, "written by a newer sensor")
 
 
-def actions_for(path: str, event_id: str) -> list[Action]:
-    """All that the journal at `path` has about an event, oldest first; none without a journal."""
+def outcomes(path: str, event_ids: Iterable[str]) -> dict[str, Outcome]:
+    """What came of those events that the journal at `path` knows; none without a journal."""
     try:
         with open_journal(path) as journal:
-            return journal.actions_for(event_id)
+            known = ((event_id, journal.actions_for(event_id)) for event_id in event_ids)
+            return {event_id: outcome(actions) for event_id, actions in known if actions}
     except InputMissing:
-        return []
+        return {}
 
 
 def outcome(actions: Iterable[Action]) -> Outcome:

@@ -415,7 +415,7 @@ CREATE TABLE network_security_events ( -- What the rules found, one row per even
     duration_ms INTEGER, -- from started_at to the end of the newest window with a hit
     detection_method TEXT, -- nb_tail, cusum, trw, threshold, ...; joined by + when several agree
     confidence_score REAL, -- 0..1: how probably it is this attack
-    false_positive_probability REAL, -- 0..1: that a day of benign traffic makes the rule fire at least once; NULL when that is not known
+    false_positive_probability REAL, -- 0..1: the rule's own rate on benign traffic, events per key and window (upper end of the 95 % interval); NULL when it was not measured
     action_taken TEXT, -- what was really done: none, unless the operator asked for more
     blocked INTEGER, -- 1 only when it was really blocked
     detected_at INTEGER NOT NULL, -- end of the window that made it an event, us since 1970 UTC, packet time

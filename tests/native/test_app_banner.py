@@ -6,6 +6,7 @@ import pytest
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.ntp import NTP
 from scapy.layers.snmp import SNMP, SNMPget, SNMPvarbind
+
 from sensor._native.app import AppProto
 from sensor._native.doors_dns import banner_tcp, banner_udp
 

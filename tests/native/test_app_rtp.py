@@ -5,6 +5,7 @@ import struct
 
 import dpkt
 import pytest
+
 from sensor._native.doors_dns import Door
 
 MS = 10**6

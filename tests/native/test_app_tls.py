@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from sensor._native.doors_crypto import TLS_SIZE, TlsDoor, probe
 
 CLIENT, SERVER = True, False

@@ -6,12 +6,12 @@ session adapter, segment by segment.
 
 import numpy as np
 import pytest
-from sensor._native.doors_engine import Frames
-from sensor._native.flow import ConnState, EndReason
-from sensor._native.sink import LatencyKind as L
 
+from sensor._native.doors_engine import Frames
 from sensor._native.dtypes import NONE_NS
 from sensor._native.engine import Engine
+from sensor._native.flow import ConnState, EndReason
+from sensor._native.sink import LatencyKind as L
 from tests.traffic.tcp import ETHERNET, MS, START_NS, Conversation, ip_frame, udp_frame
 
 SECOND = 1_000_000_000

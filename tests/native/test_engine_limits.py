@@ -1,7 +1,6 @@
 """Nothing grows, nothing stalls, nothing is lost uncounted: the engine beyond its tables' size."""
 
 from sensor._native.doors_engine import Frames
-
 from sensor._native.engine import Engine
 from tests.traffic.tcp import ETHERNET, MS, START_NS, Conversation, udp_frame
 

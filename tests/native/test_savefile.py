@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.l2 import Ether
 from scapy.utils import EDecimal, RawPcapNgReader, wrpcap, wrpcapng
-from sensor._native.doors_savefile import batch, records
 
+from sensor._native.doors_savefile import batch, records
 from sensor._native.savefile import Savefile
 from sensor.errors import DamagedCapture, InputError, NotACapture
 from tests.traffic.savefiles import (

@@ -22,6 +22,7 @@ from scapy.layers.l2 import GRE, CookedLinux, Dot1AD, Dot1Q, Ether
 from scapy.layers.ppp import PPP, PPPoE
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet, Raw
+
 from sensor._native.doors_decode import Decoding
 
 MORE = settings(

@@ -43,6 +43,11 @@ class Case:
     snaplen: int = 65535
     versions: tuple[int, ...] = (4, 6)
 
+    @property
+    def right(self) -> tuple[str, ...]:
+        """Classes that are true of it; none of benign traffic."""
+        return (*self.classes, *self.also) if self.attack else ()
+
 
 def benign(name: str, background: Traffic, **more: Any) -> Case:
     """A look-alike: no event of severity medium or above."""
@@ -57,6 +62,7 @@ class Outcome:
     onset_s: float | None  # time of the first attack frame, seconds since 1970
     document: dict[str, Any]
     frames: list[Frame]
+    replay: Replay
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -81,9 +87,10 @@ def play(case: Case, version: int, folder: Path) -> Outcome:
     path = folder / "case.pcap"
     write(path, frames, case.snaplen)
     local = given(tuple(case.local(net))) if case.local else None
-    done = Replay((str(path),), local=local).run()
+    replay = Replay((str(path),), local=local)
+    done = replay.run()
     assert done.document["capture"]["packets"] == len(frames)
-    return Outcome(net, attack[0][0] / 1e9 if attack else None, done.document, frames)
+    return Outcome(net, attack[0][0] / 1e9 if attack else None, done.document, frames, replay)
 
 
 def judge(case: Case, outcome: Outcome) -> list[str]:

@@ -7,6 +7,7 @@ import dpkt
 import pytest
 
 from tests.rules.case import Case, judge, play
+from tests.rules.measured import Measured, brier, calibration_error
 from tests.traffic.net import Frame
 
 FOLDERS = sorted(path.parent.name for path in Path(__file__).parent.glob("*/cases.py"))
@@ -15,6 +16,8 @@ CASES: list[tuple[str, Case]] = [
     for folder in FOLDERS
     for case in import_module(f"tests.rules.{folder}.cases").CASES
 ]
+
+PLAYED = Measured()
 
 
 @pytest.mark.parametrize(
@@ -28,6 +31,7 @@ CASES: list[tuple[str, Case]] = [
 def test_case(case: Case, version: int, tmp_path: Path) -> None:
     outcome = play(case, version, tmp_path)
     well_formed(outcome.frames)
+    PLAYED.add(outcome.replay, outcome.document, case.right)
     assert not (wrong := judge(case, outcome)), "\n".join(wrong)
 
 
@@ -49,3 +53,11 @@ def test_a_rule_has_an_attack_and_a_look_alike(folder: str) -> None:
     assert any(case.attack for case in cases)
     assert any(not case.attack for case in cases)
     assert len({case.name for case in cases}) == len(cases)
+
+
+def test_how_sure_events_are_is_how_often_they_are_right() -> None:
+    """Of all the cases above."""
+    if len(PLAYED.judged) < 150:
+        pytest.skip("only some of the cases were played")
+    assert calibration_error(PLAYED.judged) <= 0.05
+    assert brier(PLAYED.judged) <= 0.06

@@ -9,8 +9,8 @@ import tracemalloc
 
 import pytest
 import zstandard
-from sensor._native.doors_savefile import records, totals
 
+from sensor._native.doors_savefile import records, totals
 from sensor.capture.savefile import find_savefiles, open_savefile, open_savefiles
 from sensor.errors import DamagedCapture, InputMissing, NotACapture, UsageError
 from tests.traffic.savefiles import FRAME, interface, pcap_header, pcap_record, section

@@ -1,5 +1,6 @@
 """The two numbers of an event, and that more evidence never makes it less sure."""
 
+import json
 from dataclasses import replace
 from math import exp, log
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensor.detect import calibration
-from sensor.detect.confidence import false_positive_probability, level, posterior
+from sensor.detect.confidence import level, posterior
 from sensor.detect.expression import compile_expression
 from sensor.detect.rule import Confidence, Evidence
 from tests.unit.detect.demo import detector, feed, rule
@@ -87,35 +88,20 @@ def test_an_event_gets_no_less_sure_while_it_lasts():
     )
 
 
-def test_false_positive_probability():
-    measured = replace(
-        rule(),
-        confidence=replace(rule().confidence, false_positive_rate=1e-6, benign_windows=10**6),
-    )
-    # a thousand key-windows a day, each with 1e-6
-    assert false_positive_probability(measured, 1e-20, 10, 1000) == pytest.approx(1e-3, rel=1e-3)
-    # the model may only make it worse than measured
-    assert false_positive_probability(measured, 1e-4, 10, 1000) == pytest.approx(0.0952, abs=1e-3)
-    # without a measurement, n windows say no more than 1/n
-    assert false_positive_probability(rule(), 1e-20, 10**6, 100) == pytest.approx(1e-4, rel=1e-3)
-    assert false_positive_probability(rule(), None, 0, 0) == 1
-    assert false_positive_probability(rule(), None, 10, 10) == pytest.approx(1 - 0.9**10)
-
-
-@given(st.floats(0, 1), st.floats(0, 1), st.integers(1, 10**6), st.integers(1, 10**7))
-def test_false_positives_are_more_probable_the_weaker_the_tail(one, two, tested, today):
-    low, high = sorted((one, two))
-    found = [false_positive_probability(rule(), p, tested, today) for p in (low, high)]
-    assert 0 <= found[0] <= found[1] <= 1
+def test_the_false_positive_probability_is_the_rules_own_measured_rate():
+    found = feed(detector(rule()), [5] * 200 + [300, 300])
+    assert found.events[0].false_positive_probability is None
+    measured = replace(rule().confidence, false_positive_rate=1e-5, benign_windows=10**6)
+    found = feed(detector(replace(rule(), confidence=measured)), [5] * 200 + [300, 300])
+    assert found.events[0].false_positive_probability == 1e-5
 
 
 def test_the_product_bound_of_two_windows_of_three():
     made = rule(("x >= floor", "x >= floor and p_tail(x) < alpha"), ("alpha = 1e-7", "alpha = 0.5"))
-    made = replace(made, confidence=replace(made.confidence, false_positive_rate=0.0))
     found = feed(detector(made), [5] * 200 + [100, 100])
     (row,) = found.events
     p_window = 3 * exp(2 * log(1e-300))
-    assert p_window <= row.false_positive_probability < 1e-10
+    assert p_window <= json.loads(row.evidence)["p_event"] < 1e-10
 
 
 def test_levels():

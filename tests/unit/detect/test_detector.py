@@ -214,7 +214,6 @@ def test_whatever_time_and_keys_do_events_are_in_order(steps):
         assert row.started_at <= row.detected_at
         assert row.packets_count >= 0
         assert 0 <= row.confidence_score <= 1
-        assert 0 <= row.false_positive_probability <= 1
         json.loads(row.evidence)
     assert len({row.id for row in found.events}) == len(found.events)
 

@@ -119,7 +119,7 @@ def test_what_was_learnt_and_what_came_again() -> None:
         "Top sources": ["192.0.2.7: 900 (90 %)", "192.0.2.8: 1 (under 1 %)"],
         "Why this confidence": [
             "90 % sure that it is this attack.",
-            "Chance that a day of benign traffic raises one such event: 0.012.",
+            "In benign traffic, the rule was wrong in at most 0.012 of what it looked at.",
         ],
         "What to do": ["Do.", "this", "that"],
         "What was done": ["nft_set_add; blocked."],

@@ -1,6 +1,6 @@
 """For no event whatsoever may a protected address be blocked.
 
-What is protected is worked out here with the standard library's `ipaddress`, from the documents that
+What is protected is worked out here with the standard library's `ipaddress`, from documents that
 the responder's own lists name.
 """
 
