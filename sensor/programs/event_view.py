@@ -12,7 +12,7 @@ from rich.text import Text
 from sensor.model.event import evidence_of, figure, time_text
 from sensor.model.rows import SecurityEventRow
 from sensor.model.text import printable
-from sensor.programs.units import UNKNOWN, count, duration
+from sensor.programs.units import UNKNOWN, count, duration, sure
 
 STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "info": "dim"}
 ID_SHOWN = 8  # of its hexadecimal digits: enough to name one among thousands
@@ -53,11 +53,6 @@ def clock(us: int | None) -> str:
 
 def attack(row: SecurityEventRow) -> str:
     return printable(row.attack_class or row.event_type or UNKNOWN, 40)
-
-
-def sure(score: float | None) -> str:
-    """In percent; never 100, which nobody is."""
-    return UNKNOWN if score is None else f"{min(score * 100, 99.9):.3g} %"
 
 
 def state(row: SecurityEventRow) -> str:

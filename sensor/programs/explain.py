@@ -9,9 +9,9 @@ from typing import Any
 from sensor.detect.rule import Rule
 from sensor.model.event import evidence_of, figure, steps_of
 from sensor.model.rows import SecurityEventRow
-from sensor.programs.event_view import attack, clock, ends, sure
+from sensor.programs.event_view import attack, clock, ends
 from sensor.programs.sections import Section, number, sections
-from sensor.programs.units import UNKNOWN, count, duration, percent, size
+from sensor.programs.units import UNKNOWN, count, duration, percent, size, sure
 
 TOP = 10  # sources listed
 FRACTIONS = ("share", "part", "ratio")  # endings of features that are shown in percent

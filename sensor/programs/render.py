@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sensor.metrics.failures import Failure
 from sensor.model.text import printable
-from sensor.programs.units import milliseconds, percent, size
+from sensor.programs.units import milliseconds, percent, size, sure
 from sensor.programs.view import EventLine, LatencyLine, MixLine, Report, TalkerLine
 
 WIDEST = 100  # a wider terminal makes no report easier to read
@@ -80,7 +80,7 @@ def events(lines: list[EventLine]) -> Table:
             Text(line.severity, style=SEVERITY_STYLES.get(line.severity, "")),
             printable(line.attack),
             Text(printable(line.whom)),
-            "-" if line.confidence is None else percent(line.confidence),
+            sure(line.confidence),
         )
     return table
 

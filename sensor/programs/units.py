@@ -41,6 +41,11 @@ def duration(seconds: float) -> str:
     return f"{hours // 24:,} d {hours % 24} h"
 
 
+def sure(score: float | None) -> str:
+    """A probability in percent; never 100, which nobody is."""
+    return UNKNOWN if score is None else f"{min(score * 100, 99.9):.3g} %"
+
+
 def percent(share: float | None, digits: int = 2) -> str:
     """A fraction 0..1 in percent; a dash when unknown."""
     return UNKNOWN if share is None else f"{share * 100:.{digits}f} %"

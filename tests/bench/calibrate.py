@@ -12,7 +12,8 @@ files of a folder whose CATALOGUE.tsv has the columns `file` and `class`. Printe
 - a curve from the computed posterior to the share that was right, by isotonic regression (Zadrozny,
   Elkan: KDD 2002).
 
---write puts the rates into `rules/*.toml` and the curve into `sensor/detect/calibration.py`.
+--write puts rates into `rules/*.toml`, the curve into `sensor/detect/calibration.py`, the tables
+into docs/detection.md.
 
 Bias: the rules were written beside these cases, so both are better than on traffic nobody has seen;
 and windows of one capture are not independent, so the interval is too narrow.
@@ -80,7 +81,35 @@ RATE = re.compile(r"^(?:false_positive_rate|benign_windows) .*\n", re.MULTILINE)
 PRIOR = re.compile(r"(^\[confidence\]\n)", re.MULTILINE)
 
 
-def write(measured: Measured) -> None:
+def tables(measured: Measured, judged: Judged) -> str:
+    """Markdown."""
+    lines = [
+        "| rule | benign key-windows | wrong events | rate below (95 %) |",
+        "|---|---|---|---|",
+    ]
+    for rule in sorted(measured.windows):
+        windows, wrong = measured.windows[rule], measured.wrong[rule]
+        lines.append(f"| {rule} | {windows:,} | {wrong} | {measured.rate(rule):.1e} |")
+    lines += ["", "| mean confidence | right | events |", "|---|---|---|"]
+    lines += [f"| {c:.3f} | {share:.3f} | {n:,} |" for c, share, n in reliability(measured.judged)]
+    lines += ["", "| confidence | expected calibration error | Brier score |", "|---|---|---|"]
+    for name, some in (
+        ("as shipped", measured.judged),
+        ("computed, without the curve", judged),
+        ("by a curve of the other half", held_out(judged)),
+    ):
+        lines.append(f"| {name} | {calibration_error(some):.3f} | {brier(some):.3f} |")
+    return "\n".join(lines)
+
+
+def write_page(text: str) -> None:
+    file = ROOT / "docs" / "detection.md"
+    head, rest = file.read_text().split("<!-- calibration -->\n", 1)
+    tail = rest.split("<!-- /calibration -->", 1)[1]
+    file.write_text(f"{head}<!-- calibration -->\n{text}\n<!-- /calibration -->{tail}")
+
+
+def write_rates(measured: Measured) -> None:
     """Into the rules' files."""
     for file in sorted(RULES.glob("*.toml")):
         rule, text = file.stem, RATE.sub("", file.read_text())
@@ -136,32 +165,20 @@ def progress(text: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--captures", type=Path, metavar="DIR", help="with CATALOGUE.tsv")
-    parser.add_argument("--write", action="store_true", help="put rates and curve into the files")
+    parser.add_argument("--write", action="store_true", help="put all of it into the files")
     args = parser.parse_args()
     measured = Measured()
     play_cases(measured)
     if args.captures:
         play_captures(measured, args.captures)
     progress("")
-    print("| rule | benign key-windows | wrong events | rate below (95 %) |\n|---|---|---|---|")
-    for rule in sorted(measured.windows):
-        windows, wrong = measured.windows[rule], measured.wrong[rule]
-        print(f"| {rule} | {windows:,} | {wrong} | {measured.rate(rule):.1e} |")
-    print("\n| mean confidence | right | events |\n|---|---|---|")
-    for confidence, share, events in reliability(measured.judged):
-        print(f"| {confidence:.3f} | {share:.3f} | {events} |")
     judged = computed(measured.judged)
-    for name, some in (
-        ("as shipped", measured.judged),
-        ("without the curve", judged),
-        ("a new curve, each half by the other's", held_out(judged)),
-    ):
-        error, score = calibration_error(some), brier(some)
-        print(f"\nExpected calibration error, {name}: {error:.4f}; Brier score {score:.4f}.")
-    print("\nThe new curve:", *fit(judged))
+    print(text := tables(measured, judged))
+    print("\nThe curve from this traffic:", *fit(judged))
     if args.write:
-        write(measured)
+        write_rates(measured)
         write_curve(fit(judged))
+        write_page(text)
 
 
 if __name__ == "__main__":
