@@ -24,13 +24,13 @@ import csv
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from sensor.detect import calibration
+from sensor.detect import calibration, confidence
 from sensor.errors import SensorError
 from sensor.programs.replay import Replay
 from tests.rules.case import play
@@ -81,7 +81,7 @@ RATE = re.compile(r"^(?:false_positive_rate|benign_windows) .*\n", re.MULTILINE)
 PRIOR = re.compile(r"(^\[confidence\]\n)", re.MULTILINE)
 
 
-def tables(measured: Measured, judged: Judged) -> str:
+def tables(measured: Measured) -> str:
     """Markdown."""
     lines = [
         "| rule | benign key-windows | wrong events | rate below (95 %) |",
@@ -90,13 +90,14 @@ def tables(measured: Measured, judged: Judged) -> str:
     for rule in sorted(measured.windows):
         windows, wrong = measured.windows[rule], measured.wrong[rule]
         lines.append(f"| {rule} | {windows:,} | {wrong} | {measured.rate(rule):.1e} |")
+    shipped = curved(measured.judged, calibration.TABLE)
     lines += ["", "| mean confidence | right | events |", "|---|---|---|"]
-    lines += [f"| {c:.3f} | {share:.3f} | {n:,} |" for c, share, n in reliability(measured.judged)]
+    lines += [f"| {c:.3f} | {share:.3f} | {n:,} |" for c, share, n in reliability(shipped)]
     lines += ["", "| confidence | expected calibration error | Brier score |", "|---|---|---|"]
     for name, some in (
-        ("as shipped", measured.judged),
-        ("computed, without the curve", judged),
-        ("by a curve of the other half", held_out(judged)),
+        ("with the curve that ships", shipped),
+        ("without a curve", measured.judged),
+        ("with a curve of the other half", held_out(measured.judged)),
     ):
         lines.append(f"| {name} | {calibration_error(some):.3f} | {brier(some):.3f} |")
     return "\n".join(lines)
@@ -119,21 +120,21 @@ def write_rates(measured: Measured) -> None:
         file.write_text(text)
 
 
-def computed(judged: Judged) -> Judged:
-    """With the posterior as it was before the curve that ships."""
-    raw, mended = zip(*calibration.TABLE, strict=True)
-    return [(float(np.interp(confidence, mended, raw)), right) for confidence, right in judged]
+def curved(judged: Judged, knots: Iterable[tuple[float, float]]) -> Judged:
+    """With what the curve makes of each confidence."""
+    raw, mended = zip(*knots, strict=True)
+    return [(float(np.interp(c, raw, mended)), right) for c, right in judged]
 
 
 def fit(judged: Judged) -> list[tuple[float, float]]:
     """Knots of a rising curve: isotonic regression, in groups of LEAST events and more."""
-    confidence, right = (np.array(column, float) for column in zip(*sorted(judged), strict=True))
+    sure, right = (np.array(column, float) for column in zip(*sorted(judged), strict=True))
     blocks = isotonic_regression(right).blocks.tolist()
     knots, start = [(0.0, 0.0)], 0
     for end in [*(b for b in blocks[1:-1] if len(right) - b >= LEAST), len(right)]:
         if end - start < LEAST:
             continue
-        x = float(confidence[start:end].mean())
+        x = float(sure[start:end].mean())
         y = float((right[start:end].sum() + 0.5) / (end - start + 1))  # Krichevsky, Trofimov
         if x > knots[-1][0] and y > knots[-1][1]:
             knots.append((round(x, 4), round(y, 4)))
@@ -143,11 +144,7 @@ def fit(judged: Judged) -> list[tuple[float, float]]:
 
 def held_out(judged: Judged) -> Judged:
     """Each half by the curve of the other."""
-    found = []
-    for half in (0, 1):
-        raw, mended = zip(*fit(judged[1 - half :: 2]), strict=True)
-        found += [(float(np.interp(c, raw, mended)), right) for c, right in judged[half::2]]
-    return found
+    return [each for half in (0, 1) for each in curved(judged[half::2], fit(judged[1 - half :: 2]))]
 
 
 def write_curve(knots: list[tuple[float, float]]) -> None:
@@ -167,17 +164,17 @@ def main() -> None:
     parser.add_argument("--captures", type=Path, metavar="DIR", help="with CATALOGUE.tsv")
     parser.add_argument("--write", action="store_true", help="put all of it into the files")
     args = parser.parse_args()
+    confidence.TABLE = ((0.0, 0.0), (1.0, 1.0))  # what is computed, before the curve
     measured = Measured()
     play_cases(measured)
     if args.captures:
         play_captures(measured, args.captures)
     progress("")
-    judged = computed(measured.judged)
-    print(text := tables(measured, judged))
-    print("\nThe curve from this traffic:", *fit(judged))
+    print(text := tables(measured))
+    print("\nThe curve from this traffic:", *fit(measured.judged))
     if args.write:
         write_rates(measured)
-        write_curve(fit(judged))
+        write_curve(fit(measured.judged))
         write_page(text)
 
 
