@@ -66,6 +66,10 @@ class Detector:
         """Rules that do not look at present, and why."""
         return {r.rule.id: r.off for r in self._runners.values() if r.off is not None}
 
+    def rule(self, rule_id: str) -> Rule:
+        """A rule that is at work; KeyError when there is none of that id."""
+        return self._runners[rule_id].rule
+
     @property
     def tested(self) -> dict[str, int]:
         """Keys times windows that each rule has looked at."""

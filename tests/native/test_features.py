@@ -211,9 +211,11 @@ def test_connections_begun_before_the_capture_are_answered_strays():
 
 def test_answers_nobody_asked_for():
     frames = []
+    question = bytes.fromhex("1234010000010000000000000161000001 0001".replace(" ", ""))
+    answer = question[:2] + b"\x81\x80" + question[4:]
     for k in range(50):
-        asked = udp_frame(client(1), client(2), 4000 + k, 53, b"q" * 30)
-        told = udp_frame(client(2), client(1), 53, 4000 + k, b"a" * 60)
+        asked = udp_frame(client(1), client(2), 4000 + k, 53, question)
+        told = udp_frame(client(2), client(1), 53, 4000 + k, answer)
         frames += [frame(START_NS + k * MS, asked), frame(START_NS + k * MS + 1, told)]
         frames.append(
             frame(START_NS + k * MS, udp_frame(client(50 + k), VICTIM[4], 123, 80, b"m" * 440))

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,5 +14,9 @@ def nobody() -> Iterator[None]:
         yield
         return
     os.seteuid(65534)
-    yield
-    os.seteuid(0)
+    try:
+        if not os.access(Path(__file__), os.R_OK, effective_ids=True):
+            pytest.skip("this source tree is in a folder that only root may enter")
+        yield
+    finally:
+        os.seteuid(0)
