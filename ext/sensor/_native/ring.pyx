@@ -254,7 +254,8 @@ cdef class Ring(PacketSource):
         return self.n
 
     cdef inline void take(self) noexcept nogil:
-        # The next packet of the block into the batch.
+        # The next packet of the block into the batch. (In-place operators would need the GIL in the
+        # checked builds.)
         cdef tpacket3_hdr* h = self.next_packet
         cdef uint8_t* end = self.memory + <size_t> (self.block + 1) * self.block_size
         cdef uint8_t* frame
@@ -263,14 +264,14 @@ cdef class Ring(PacketSource):
         frame = <uint8_t*> h + h.tp_mac
         if <uint8_t*> h + SENSOR_TPACKET_ALIGN(sizeof(tpacket3_hdr)) + sizeof(sockaddr_ll) > end or (
                 frame > end or h.tp_snaplen > <size_t> (end - frame)):
-            self.malformed += self.left
+            self.malformed = self.malformed + self.left
             self.left = 0
             return
         ll = <const sockaddr_ll*> (<uint8_t*> h + SENSOR_TPACKET_ALIGN(sizeof(tpacket3_hdr)))
-        self.left -= 1
+        self.left = self.left - 1
         self.next_packet = <tpacket3_hdr*> (<uint8_t*> h + h.tp_next_offset)
         if ll.sll_hatype == HATYPE_LOOPBACK and ll.sll_pkttype == PACKET_OUTGOING:
-            self.doubled += 1                              # it comes in again at once
+            self.doubled = self.doubled + 1                              # it comes in again at once
             return
         p.caplen = h.tp_snaplen
         p.len = h.tp_len
@@ -283,9 +284,9 @@ cdef class Ring(PacketSource):
         p.link = link_of(ll.sll_hatype)
         p.interface = <uint16_t> ll.sll_ifindex
         p.flags = RAW_OUTGOING if ll.sll_pkttype == PACKET_OUTGOING else 0
-        self.delivered += 1
-        self.wire_bytes += p.len
-        self.n += 1
+        self.delivered = self.delivered + 1
+        self.wire_bytes = self.wire_bytes + p.len
+        self.n = self.n + 1
 
     def statistics(self) -> tuple[int, int, int]:
         """(received, dropped, freezes) since the beginning, as the kernel counts them.
