@@ -51,6 +51,7 @@ changed = stamp.read_text() != recipe
 # The rooms are headers (.pxd) compiled into every module that cimports them.
 headers = [str(stamp), *sorted(str(path) for path in Path("ext").rglob("*.pxd"))]
 
+ONLY_LINUX = {"ring"}
 modules = cythonize(
     [
         Extension(
@@ -61,6 +62,7 @@ modules = cythonize(
             extra_link_args=LDFLAGS,
         )
         for source in sorted(Path("ext/sensor/_native").glob("*.pyx"))
+        if source.stem not in ONLY_LINUX or sys.platform == "linux"
     ],
     include_path=["ext"],
     build_dir=f"build/cython-{BUILD}",

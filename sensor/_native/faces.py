@@ -73,6 +73,8 @@ class Window(TypedDict):
     totals: NDArray[np.uint64]  # by Counter
     status: NDArray[np.uint32]  # by HTTP status code
     health: dict[str, int]
+    counters: dict[str, int]  # cumulative, at the window's end: Engine.counters()
+    anomalies: dict[str, int]  # likewise
     connections_open: int
     established_open: int
 
@@ -98,6 +100,7 @@ class Engine(Protocol):
     """The native flow engine (engine.pyx)."""
 
     def feed(self, source: Any) -> int: ...
+    def idle(self, now_ns: int) -> int: ...
     def finish(self) -> None: ...
     def take_window(self) -> Window: ...
     def take_features(self) -> Features | None: ...

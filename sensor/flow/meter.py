@@ -63,10 +63,16 @@ class Meter:
         start = monotonic()
         while reason := self.engine.feed(source):
             self.busy_s += monotonic() - start
-            if reason & SECOND_ENDED:
-                self._watch()
-            else:
-                self._take(window=bool(reason & WINDOW_ENDED))
+            self._answer(reason)
+            start = monotonic()
+        self.busy_s += monotonic() - start
+
+    def idle(self, now_ns: int) -> None:
+        """No packet of before `now_ns` is to come."""
+        start = monotonic()
+        while reason := self.engine.idle(now_ns):
+            self.busy_s += monotonic() - start
+            self._answer(reason)
             start = monotonic()
         self.busy_s += monotonic() - start
 
@@ -81,6 +87,12 @@ class Meter:
             self._watch()
             self.watcher.finish()
         self._take(window=True)
+
+    def _answer(self, reason: int) -> None:
+        if reason & SECOND_ENDED:
+            self._watch()
+        else:
+            self._take(window=bool(reason & WINDOW_ENDED))
 
     def _watch(self) -> None:
         features = self.engine.take_features()

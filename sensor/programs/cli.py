@@ -18,6 +18,7 @@ COMMANDS = {
     "interfaces": ("sensor.programs.interfaces", "List the network interfaces of this host."),
     "replay": ("sensor.programs.replay", "Analyse capture files: report, JSON, SQLite."),
     "rules": ("sensor.programs.rules", "List, check, test and explain detection rules."),
+    "run": ("sensor.programs.run", "Capture on interfaces and keep what is found."),
     "report": ("sensor.programs.report", "Show what a database of the sensor holds."),
     "respond": ("sensor.programs.respond", "Block the sources of attacks for a while (opt-in)."),
 }

@@ -1,4 +1,4 @@
-"""Keeps a replay in a store: one transaction per window, and nothing in it that tells two runs of
+"""Keeps a run in a store: one transaction per window, and nothing in it that tells two runs of
 the same capture apart."""
 
 import json
@@ -7,25 +7,28 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from typing import Protocol, Self
 
-from sensor._native.faces import Engine, Rows, Window
+from sensor._native.faces import Rows, Window
 from sensor.detect.detector import Detector
 from sensor.flow.connections import connections_from_flows
 from sensor.metrics.rows import rows_of
-from sensor.model.rows import AgentRow, SecurityEventRow, WindowRows
+from sensor.model.rows import AgentRow, DetectionStateRow, SecurityEventRow, WindowRows
 from sensor.programs.document import Capture
 from sensor.store.base import Store
+from sensor.store.state import state_text
 
+STATE_EVERY = 5  # windows between two writings of what a live run learnt
 MOST_ROWS = 200_000  # connections held for their window's transaction; beyond, an extra one
 
 
 class Run(Protocol):
-    """What is kept of the replay itself."""
+    """What is kept of the run itself."""
 
     agent_id: str
     network_id: str
     home: str | None
     boot_id: str
-    engine: Engine
+    source: str  # live or replay
+    hostname: str | None
     capture: Capture
     detector: Detector
 
@@ -39,6 +42,7 @@ class Keeper:
         self.workspace_id = workspace_id
         self._flows: list[tuple[Rows, bytes]] = []
         self._held = 0
+        self._windows = 0
         self._counted: dict[str, int] = {}
         self._anomalies: dict[str, int] = {}
 
@@ -52,7 +56,7 @@ class Keeper:
     def window(self, window: Window) -> None:
         """One transaction."""
         agent = self._agent()
-        counted, anomalies = self.run.engine.counters(), self.run.engine.anomalies()
+        counted, anomalies = window["counters"], window["anomalies"]
         rows = rows_of(
             window,
             agent,
@@ -60,7 +64,9 @@ class Keeper:
             risen(self._counted, counted),
             risen(self._anomalies, anomalies),
         )
-        self.store.write_window(replace(rows, events=self._events()))
+        self.store.write_window(
+            replace(rows, events=self._events(), detection=self._detection(window))
+        )
         self._counted, self._anomalies = counted, anomalies
         self._forget()
 
@@ -90,6 +96,14 @@ class Keeper:
     def _events(self) -> list[SecurityEventRow]:
         return [row._replace(boot_id=self.run.boot_id) for row in self.run.detector.changed()]
 
+    def _detection(self, window: Window) -> DetectionStateRow | None:
+        """What the next run will start with; a replay starts with nothing."""
+        self._windows += 1
+        if self.run.source != "live" or self._windows % STATE_EVERY:
+            return None
+        state = state_text(self.run.detector.state())
+        return DetectionStateRow(self.run.agent_id, window["end_ns"] // 1000, state)
+
     def _forget(self) -> None:
         self._flows.clear()
         self._held = 0
@@ -99,11 +113,11 @@ class Keeper:
         return AgentRow(
             agent_id=run.agent_id,
             boot_id=run.boot_id,
-            source="replay",
+            source=run.source,
             workspace_id=self.workspace_id,
             network_id=run.network_id,
             region=run.home,
-            hostname=None,
+            hostname=run.hostname,
             version=sensor_version(),
             local_prefixes=json.dumps(capture.local.texts()),
             local_source=capture.local.source,

@@ -84,6 +84,9 @@ class Replayed:
 class Replay:
     """All inputs through one engine. `consumers` get what the figures get."""
 
+    source = "replay"
+    hostname = None  # a capture does not say where it was made
+
     def __init__(
         self,
         paths: tuple[str, ...],

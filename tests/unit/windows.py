@@ -36,6 +36,8 @@ def window(start_s: int = 0, end_s: int = 60, **parts: Any) -> Window:
         "totals": np.zeros(COUNTERS, np.uint64),
         "status": np.zeros(1000, np.uint32),
         "health": {},
+        "counters": {},
+        "anomalies": {},
         "connections_open": 0,
         "established_open": 0,
     }

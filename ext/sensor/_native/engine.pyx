@@ -20,7 +20,7 @@ from sensor._native.flow cimport TE_ESTABLISHED, flow_two_way
 from sensor._native.histogram cimport HIST2_LEN, HIST3_LEN
 from sensor._native.neighbours cimport NeighbourRow, neighbour_rows
 from sensor._native.packet cimport DECODE_OK, Packet
-from sensor._native.pump cimport core_finish, core_swap_window, pump
+from sensor._native.pump cimport core_finish, core_swap_window, pump, pump_idle
 from sensor._native.rows cimport FlowRow
 from sensor._native.sink cimport L_COUNT, NAME_MAX
 from sensor._native.sketch cimport hll_estimate
@@ -155,6 +155,16 @@ cdef class Engine:
                 return why
             self.read_names()
 
+    def idle(self, uint64_t now_ns) -> int:
+        """No packet is to come from before `now_ns`: the second and the window end in their time.
+
+        For live capture; returns what feed() does; call again until 0.
+        """
+        cdef int why
+        with nogil:
+            why = pump_idle(self.c, now_ns)
+        return why
+
     cdef read_names(self):
         # The Initials that wait; their flows take the names at their next packet.
         cdef uint32_t i
@@ -228,6 +238,8 @@ cdef class Engine:
                 "seconds_lost": w.seconds_lost,
                 **self.health_since(),
             },
+            "counters": self.counters(),
+            "anomalies": self.anomalies(),
             "connections_open": opened,
             "established_open": established,
         }
@@ -249,7 +261,7 @@ cdef class Engine:
         if d == NULL or d.end_ns == 0:
             return None
         tables = {}
-        for k in range(TABLES):
+        for k in range(<int> TABLES):
             t = &d.table[k]
             slots_wake_gauges(t)
             n = 0

@@ -243,6 +243,14 @@ cdef inline int pump(Core* c, const RawPacket* raw, uint32_t n, uint32_t* at) no
         decode_ahead(c, raw + at[0], n - at[0])
 
 
+cdef inline int pump_idle(Core* c, uint64_t ts) noexcept nogil:
+    # No packet came up to `ts`: the window that has some ends in its time. As advance(). An empty
+    # one waits for its first packet, as in a replay, so that both give the same windows.
+    if not c.started or c.now.n_seconds == 0 or ts < c.tick_end_ns:
+        return 0
+    return advance(c, ts)
+
+
 cdef inline void core_finish(Core* c) noexcept nogil:
     # Ends attempts and flows in table order; stops when the rows are full and goes on when called
     # again after they were taken.

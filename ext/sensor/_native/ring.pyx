@@ -1,0 +1,303 @@
+"""An interface's packets straight out of the kernel's ring (Linux AF_PACKET, TPACKET_V3).
+
+See packet(7) and the kernel's Documentation/networking/packet_mmap.rst. Made from a descriptor that
+`sensor.capture.live` has opened, so that privileges are needed there only.
+"""
+# Invariants: the block at `block` is ours (TP_STATUS_USER) while `left` > 0 or `held`; it goes back
+# to the kernel when the next batch begins, so that the packets of a batch stay where they are. No
+# record reaches beyond its block: what does is counted and skipped.
+
+from libc.errno cimport EINTR, errno
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memmove, memset, strerror
+from sensor._native.source cimport BATCH_MAX, RAW_OUTGOING, PacketSource, RawPacket
+
+cdef extern from "poll.h" nogil:
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    int POLLIN, POLLERR
+    int poll(pollfd* fds, unsigned long n, int timeout)
+
+cdef extern from "sys/mman.h" nogil:
+    void* mmap(void* at, size_t size, int protection, int flags, int fd, long offset)
+    int munmap(void* at, size_t size)
+    int PROT_READ, PROT_WRITE, MAP_SHARED
+    void* MAP_FAILED
+
+cdef extern from "sys/socket.h" nogil:
+    int setsockopt(int fd, int level, int name, const void* value, unsigned int size)
+    int getsockopt(int fd, int level, int name, void* value, unsigned int* size)
+    int SOL_SOCKET, SO_ERROR
+
+cdef extern from "arpa/inet.h" nogil:
+    uint16_t htons(uint16_t port)
+
+cdef extern from "linux/if_packet.h" nogil:
+    int SOL_PACKET "263"
+    int PACKET_VERSION, PACKET_RX_RING, PACKET_RESERVE, PACKET_STATISTICS, TPACKET_V3
+    int TP_STATUS_USER, TP_STATUS_KERNEL, TP_STATUS_VLAN_VALID, TP_STATUS_VLAN_TPID_VALID
+    int PACKET_OUTGOING
+    struct tpacket_req3:
+        unsigned int tp_block_size
+        unsigned int tp_block_nr
+        unsigned int tp_frame_size
+        unsigned int tp_frame_nr
+        unsigned int tp_retire_blk_tov
+    struct tpacket_stats_v3:
+        unsigned int tp_packets
+        unsigned int tp_drops
+        unsigned int tp_freeze_q_cnt
+    struct tpacket_hdr_variant1:
+        uint32_t tp_vlan_tci
+        uint16_t tp_vlan_tpid
+    struct tpacket3_hdr:
+        uint32_t tp_next_offset
+        uint32_t tp_sec
+        uint32_t tp_nsec
+        uint32_t tp_snaplen
+        uint32_t tp_len
+        uint32_t tp_status
+        uint16_t tp_mac
+        tpacket_hdr_variant1 hv1
+    struct tpacket_hdr_v1:
+        uint32_t block_status
+        uint32_t num_pkts
+        uint32_t offset_to_first_pkt
+        uint32_t blk_len
+    union tpacket_bd_header_u:
+        tpacket_hdr_v1 bh1
+    struct tpacket_block_desc:
+        tpacket_bd_header_u hdr
+    struct sockaddr_ll:
+        int32_t sll_ifindex
+        uint16_t sll_hatype
+        uint8_t sll_pkttype
+
+cdef extern from *:
+    """
+    #define SENSOR_LOAD_ACQUIRE(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+    #define SENSOR_STORE_RELEASE(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+    #define SENSOR_TPACKET_ALIGN(n) TPACKET_ALIGN(n)
+    """
+    uint32_t SENSOR_LOAD_ACQUIRE(uint32_t* p) nogil
+    void SENSOR_STORE_RELEASE(uint32_t* p, uint32_t v) nogil
+    size_t SENSOR_TPACKET_ALIGN(size_t n) nogil
+
+cdef enum:
+    FRAME_SIZE = 2048          # only divides blocks here: V3 packs frames by their own length
+    VLAN_TAG = 4
+    MAC_PAIR = 12
+    # ARPHRD_ of <linux/if_arp.h> and the LINKTYPE_ that its frames have
+    HATYPE_ETHER = 1
+    HATYPE_LOOPBACK = 772
+    HATYPE_PPP = 512
+    LINK_ETHERNET = 1
+    LINK_RAW = 101
+    LINK_PPP = 9
+
+
+cdef inline uint16_t link_of(uint16_t hatype) noexcept nogil:
+    # What has no link header of its own (tun, WireGuard, IP tunnels) begins with IP.
+    if hatype == HATYPE_ETHER or hatype == HATYPE_LOOPBACK:
+        return LINK_ETHERNET
+    if hatype == HATYPE_PPP:
+        return LINK_PPP
+    return LINK_RAW
+
+
+cdef inline uint8_t* put_vlan_back(uint8_t* frame, const tpacket3_hdr* h) noexcept nogil:
+    # The kernel takes the outer tag out of the frame; PACKET_RESERVE left room to undo that.
+    cdef uint16_t tpid = htons(0x8100)
+    cdef uint16_t tci = htons(<uint16_t> h.hv1.tp_vlan_tci)
+    if h.tp_status & TP_STATUS_VLAN_TPID_VALID:
+        tpid = htons(h.hv1.tp_vlan_tpid)
+    memmove(frame - VLAN_TAG, frame, MAC_PAIR)
+    memcpy(frame - VLAN_TAG + MAC_PAIR, &tpid, 2)
+    memcpy(frame - VLAN_TAG + MAC_PAIR + 2, &tci, 2)
+    return frame - VLAN_TAG
+
+
+cdef class Ring(PacketSource):
+    """Packets of a packet socket, in batches of at most 512.
+
+    fd: an AF_PACKET socket that is not bound yet (it stays the caller's). block_size: octets, a
+    multiple of the page size; blocks: how many; retire_ms: how long a block may wait to be full.
+
+    OSError when the kernel refuses.
+    """
+
+    cdef int fd
+    cdef uint8_t* memory
+    cdef size_t size
+    cdef uint32_t block_size
+    cdef uint32_t blocks
+    cdef uint32_t block              # the next, or the one we are in
+    cdef uint32_t left               # packets in it that were not delivered
+    cdef bint held                   # it was delivered to its end, in the current batch
+    cdef tpacket3_hdr* next_packet
+    cdef readonly uint64_t delivered       # packets handed out
+    cdef readonly uint64_t wire_bytes      # of them, octets on the wire
+    cdef readonly uint64_t doubled         # loopback: the outgoing copy, not handed out
+    cdef readonly uint64_t malformed       # records that reach beyond their block
+    cdef readonly uint64_t received        # kernel: packets that passed the filter, dropped or not
+    cdef readonly uint64_t dropped         # kernel: no room in the ring
+    cdef readonly uint64_t freezes         # kernel: times that the ring was full
+
+    def __cinit__(self, int fd, *, uint32_t block_size=1 << 20, uint32_t blocks=32,
+                  uint32_t retire_ms=20):
+        cdef int version = TPACKET_V3
+        cdef unsigned int reserve = VLAN_TAG
+        cdef tpacket_req3 wanted
+        self.fd = fd
+        self.block_size = block_size
+        self.blocks = blocks
+        self.size = <size_t> block_size * blocks
+        memset(&wanted, 0, sizeof(wanted))
+        wanted.tp_block_size = block_size
+        wanted.tp_block_nr = blocks
+        wanted.tp_frame_size = FRAME_SIZE
+        wanted.tp_frame_nr = <unsigned int> (self.size // FRAME_SIZE)
+        wanted.tp_retire_blk_tov = retire_ms
+        self.set(PACKET_VERSION, &version, sizeof(version))
+        self.set(PACKET_RESERVE, &reserve, sizeof(reserve))
+        self.set(PACKET_RX_RING, &wanted, sizeof(wanted))
+        memory = mmap(NULL, self.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+        if memory == MAP_FAILED:
+            raise OSError(errno, strerror(errno).decode())
+        self.memory = <uint8_t*> memory
+
+    cdef int set(self, int name, const void* value, unsigned int size) except -1:
+        if setsockopt(self.fd, SOL_PACKET, name, value, size):
+            raise OSError(errno, strerror(errno).decode())
+        return 0
+
+    def __dealloc__(self):
+        if self.memory != NULL:
+            munmap(self.memory, self.size)
+
+    def close(self) -> None:
+        """Give the memory back; the socket is the caller's."""
+        self.n = self.at = self.left = 0
+        if self.memory != NULL:
+            munmap(self.memory, self.size)
+            self.memory = NULL
+
+    def wait(self, int timeout_ms) -> bool:
+        """Until there may be packets, or the time is over; True: ask next_batch().
+
+        OSError: the interface went down (ENETDOWN) or away (ENODEV); told once.
+        """
+        cdef pollfd wanted
+        cdef int error = 0
+        cdef unsigned int size = sizeof(error)
+        cdef int got
+        if self.memory == NULL:
+            raise ValueError("the ring is closed")
+        if self.at == self.n:
+            self.give_back()           # poll() would return at once for a block that is still ours
+        if self.left or self.is_ours(self.block):
+            return True
+        wanted.fd = self.fd
+        wanted.events = POLLIN | POLLERR
+        wanted.revents = 0
+        with nogil:
+            got = poll(&wanted, 1, timeout_ms)
+        if got < 0 and errno != EINTR:
+            raise OSError(errno, strerror(errno).decode())
+        if got > 0 and wanted.revents & POLLERR:
+            getsockopt(self.fd, SOL_SOCKET, SO_ERROR, &error, &size)
+            if error:
+                raise OSError(error, strerror(error).decode())
+        return self.is_ours(self.block)
+
+    cdef inline void give_back(self) noexcept nogil:
+        if self.held:
+            SENSOR_STORE_RELEASE(&self.at_block(self.block).hdr.bh1.block_status, TP_STATUS_KERNEL)
+            self.block = (self.block + 1) % self.blocks
+            self.held = False
+            self.n = self.at = 0
+
+    cdef inline tpacket_block_desc* at_block(self, uint32_t i) noexcept nogil:
+        return <tpacket_block_desc*> (self.memory + <size_t> i * self.block_size)
+
+    cdef inline bint is_ours(self, uint32_t i) noexcept nogil:
+        return (SENSOR_LOAD_ACQUIRE(&self.at_block(i).hdr.bh1.block_status) & TP_STATUS_USER) != 0
+
+    def next_batch(self) -> int:
+        """Give the last batch's block back when it is used up; fill the batch with what is there.
+
+        0: nothing at present; wait().
+        """
+        cdef uint32_t n
+        if self.memory == NULL:
+            raise ValueError("the ring is closed")
+        with nogil:
+            n = self.fill()
+        return n
+
+    cdef uint32_t fill(self) noexcept nogil:
+        cdef tpacket_block_desc* b
+        self.n = self.at = 0
+        while self.n == 0:
+            self.give_back()
+            if self.left == 0:
+                if not self.is_ours(self.block):
+                    return 0
+                b = self.at_block(self.block)
+                self.left = b.hdr.bh1.num_pkts
+                self.next_packet = <tpacket3_hdr*> (<uint8_t*> b + b.hdr.bh1.offset_to_first_pkt)
+            while self.left and self.n < BATCH_MAX:
+                self.take()
+            self.held = self.left == 0
+        return self.n
+
+    cdef inline void take(self) noexcept nogil:
+        # The next packet of the block into the batch. (In-place operators would need the GIL in the
+        # checked builds.)
+        cdef tpacket3_hdr* h = self.next_packet
+        cdef uint8_t* end = self.memory + <size_t> (self.block + 1) * self.block_size
+        cdef uint8_t* frame
+        cdef const sockaddr_ll* ll
+        cdef RawPacket* p = &self.packets[self.n]
+        frame = <uint8_t*> h + h.tp_mac
+        if <uint8_t*> h + SENSOR_TPACKET_ALIGN(sizeof(tpacket3_hdr)) + sizeof(sockaddr_ll) > end or (
+                frame > end or h.tp_snaplen > <size_t> (end - frame)):
+            self.malformed = self.malformed + self.left
+            self.left = 0
+            return
+        ll = <const sockaddr_ll*> (<uint8_t*> h + SENSOR_TPACKET_ALIGN(sizeof(tpacket3_hdr)))
+        self.left = self.left - 1
+        self.next_packet = <tpacket3_hdr*> (<uint8_t*> h + h.tp_next_offset)
+        if ll.sll_hatype == HATYPE_LOOPBACK and ll.sll_pkttype == PACKET_OUTGOING:
+            self.doubled = self.doubled + 1                              # it comes in again at once
+            return
+        p.caplen = h.tp_snaplen
+        p.len = h.tp_len
+        if h.tp_status & TP_STATUS_VLAN_VALID and h.tp_snaplen >= MAC_PAIR:
+            frame = put_vlan_back(frame, h)
+            p.caplen += VLAN_TAG
+            p.len += VLAN_TAG
+        p.data = frame
+        p.ts_ns = <uint64_t> h.tp_sec * 1_000_000_000 + h.tp_nsec
+        p.link = link_of(ll.sll_hatype)
+        p.interface = <uint16_t> ll.sll_ifindex
+        p.flags = RAW_OUTGOING if ll.sll_pkttype == PACKET_OUTGOING else 0
+        self.delivered = self.delivered + 1
+        self.wire_bytes = self.wire_bytes + p.len
+        self.n = self.n + 1
+
+    def statistics(self) -> tuple[int, int, int]:
+        """(received, dropped, freezes) since the beginning, as the kernel counts them.
+
+        `received` includes `dropped`; received - dropped is what the ring holds or held.
+        """
+        cdef tpacket_stats_v3 now
+        cdef unsigned int size = sizeof(now)
+        if getsockopt(self.fd, SOL_PACKET, PACKET_STATISTICS, &now, &size):
+            raise OSError(errno, strerror(errno).decode())
+        self.received += now.tp_packets
+        self.dropped += now.tp_drops
+        self.freezes += now.tp_freeze_q_cnt
+        return self.received, self.dropped, self.freezes
