@@ -31,7 +31,8 @@ DIRECTIVES = {
     "embedsignature": True,
     "binding": True,
 }
-CFLAGS = ["-std=c11", "-fno-strict-aliasing", "-fvisibility=hidden", "-Wall"]
+# Cython compares loop variables with enums of the other sign.
+CFLAGS = ["-std=c11", "-fno-strict-aliasing", "-fvisibility=hidden", "-Wall", "-Wno-sign-compare"]
 LDFLAGS: list[str] = []
 if CHECKED:
     CFLAGS += ["-O1", "-g", "-UNDEBUG", "-DSENSOR_CHECKED=1", "-fno-omit-frame-pointer"]

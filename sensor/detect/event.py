@@ -16,9 +16,9 @@ from sensor.detect.mitigation import advice
 from sensor.detect.rule import SEVERITIES, Rule
 from sensor.detect.slots import Memory
 from sensor.model.address import address_text
+from sensor.model.endpoint import PROTOCOLS
 from sensor.model.rows import SecurityEventRow
 
-PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6"}
 SHOWN = 8  # counterparts in the evidence
 MOST_COUNT = (1 << 63) - 1
 

@@ -22,7 +22,6 @@ TRANSPORTS = {
     "udp": "udp",
     "icmp": "icmp",
     "icmp6": "ipv6-icmp",
-    "icmpv6": "ipv6-icmp",
     "sctp": "sctp",
 }
 ATTACK = "https://attack.mitre.org/"

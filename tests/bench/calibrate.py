@@ -29,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.optimize import isotonic_regression
+from scipy.stats import chi2
 
 from sensor.detect import calibration, confidence
 from sensor.errors import SensorError
@@ -90,6 +91,10 @@ def tables(measured: Measured) -> str:
     for rule in sorted(measured.windows):
         windows, wrong = measured.windows[rule], measured.wrong[rule]
         lines.append(f"| {rule} | {windows:,} | {wrong} | {measured.rate(rule):.1e} |")
+    wrong, days = sum(measured.wrong.values()), measured.seconds / 86_400
+    most = chi2.ppf(0.95, 2 * wrong + 2) / 2 / days  # Garwood's bound of a Poisson rate
+    lines += ["", f"{wrong} wrong events of severity medium or above in {24 * days:.1f} hours of"
+              f" benign traffic: at most {most:.1f} a day (95 %)."]  # fmt: skip
     shipped = curved(measured.judged, calibration.TABLE)
     lines += ["", "| mean confidence | right | events |", "|---|---|---|"]
     lines += [f"| {c:.3f} | {share:.3f} | {n:,} |" for c, share, n in reliability(shipped)]

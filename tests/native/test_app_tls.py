@@ -68,12 +68,13 @@ class Talk:
         session: ssl.SSLSession | None = None,
         *,
         trusting: bool = True,
-        curve: str = "X25519",
+        curve: str | None = None,
     ) -> None:
         client, server = contexts()
         client.minimum_version = ssl.TLSVersion.TLSv1_2
         client.maximum_version = version
-        server.set_ecdh_curve(curve)
+        if curve is not None:
+            server.set_ecdh_curve(curve)
         client.verify_mode = ssl.CERT_NONE if trusting else ssl.CERT_REQUIRED
         self.stream: Stream = []
         self.wires = [ssl.MemoryBIO() for _ in range(4)]

@@ -20,6 +20,7 @@ class Measured:
 
     windows: Counter[str] = field(default_factory=Counter)  # rule -> benign key-windows
     wrong: Counter[str] = field(default_factory=Counter)  # rule -> events in them
+    seconds: float = 0.0  # of benign traffic
     judged: Judged = field(default_factory=list)  # confidence, right
 
     def add(self, replay: Replay, document: dict[str, Any], classes: Iterable[str]) -> None:
@@ -35,6 +36,7 @@ class Measured:
                 self.wrong[event["rule_id"]] += 1
         if not right:
             self.windows.update(replay.detector.tested)
+            self.seconds += document["capture"]["duration_s"] or 0.0
 
     def rate(self, rule: str) -> float:
         """Upper end of the interval, to two digits."""

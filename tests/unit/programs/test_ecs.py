@@ -65,7 +65,7 @@ def test_a_resolved_event() -> None:
     row = resolved(
         event(
             source_ip="2001:db8::7", source_port=4444, destination_ip="2001:db8::1",
-            protocol="icmpv6", mitigation="do this\n- then that\n",
+            protocol="icmp6", mitigation="do this\n- then that\n",
             evidence='{"severity_score": 72, "top_sources": [{"ip": "fe80::1"}]}',
         ),
         T0 + 30 * US,
