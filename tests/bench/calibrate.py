@@ -93,7 +93,7 @@ def tables(measured: Measured) -> str:
         lines.append(f"| {rule} | {windows:,} | {wrong} | {measured.rate(rule):.1e} |")
     wrong, days = sum(measured.wrong.values()), measured.seconds / 86_400
     most = chi2.ppf(0.95, 2 * wrong + 2) / 2 / days  # Garwood's bound of a Poisson rate
-    lines += ["", f"{wrong} wrong events of severity medium or above in {24 * days:.1f} hours of"
+    lines += ["", f"{wrong} wrong events of severity medium or above in {24 * days:.1f} hours with"
               f" benign traffic: at most {most:.1f} a day (95 %)."]  # fmt: skip
     shipped = curved(measured.judged, calibration.TABLE)
     lines += ["", "| mean confidence | right | events |", "|---|---|---|"]

@@ -150,7 +150,7 @@ def capture(scenario: Scenario, file: Path) -> float:
         tool.wait()
     time.sleep(1)  # what is under way, and what tcpdump has yet to write
     dump.send_signal(signal.SIGINT)
-    dump.wait()
+    dump.communicate()
     return started
 
 

@@ -20,7 +20,7 @@ class Measured:
 
     windows: Counter[str] = field(default_factory=Counter)  # rule -> benign key-windows
     wrong: Counter[str] = field(default_factory=Counter)  # rule -> events in them
-    seconds: float = 0.0  # of benign traffic
+    seconds: int = 0  # of benign traffic, those in which there was any
     judged: Judged = field(default_factory=list)  # confidence, right
 
     def add(self, replay: Replay, document: dict[str, Any], classes: Iterable[str]) -> None:
@@ -35,8 +35,12 @@ class Measured:
             if not right and named not in SAID and event["severity"] in LOUD:
                 self.wrong[event["rule_id"]] += 1
         if not right:
-            self.windows.update(replay.detector.tested)
-            self.seconds += document["capture"]["duration_s"] or 0.0
+            tested = replay.detector.tested
+            self.windows.update(tested)
+            # The table of the sensor itself has one key: a window for each second with traffic.
+            self.seconds += max(
+                n for rule, n in tested.items() if replay.detector.rule(rule).table == "sensor"
+            )
 
     def rate(self, rule: str) -> float:
         """Upper end of the interval, to two digits."""
