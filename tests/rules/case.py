@@ -14,6 +14,7 @@ from tests.traffic.net import Frame, Net, text
 Traffic = Callable[[Net], Iterable[Frame]]
 Who = Callable[[Net], bytes]
 
+LEAST_SURE = 0.5  # of an event that names the class rightly
 SEVERITIES = ("info", "low", "medium", "high", "critical")
 FRAMES_MAX = 30_000
 
@@ -117,6 +118,8 @@ def _about(case: Case, outcome: Outcome, right: list[dict[str, Any]]) -> list[st
     late = seconds(first["detected_at"]) - onset
     if not 0 <= late <= case.within_s:
         wrong.append(f"detected {late:.2f} s after the first attack frame: {words(first)}")
+    if first["confidence_score"] < LEAST_SURE:
+        wrong.append(f"confidence below {LEAST_SURE}: {words(first)}")
     if SEVERITIES.index(first["severity"]) < SEVERITIES.index(case.severity):
         wrong.append(f"severity below {case.severity}: {words(first)}")
     for column, who in (("destination_ip", case.victim), ("source_ip", case.source)):
