@@ -1,0 +1,119 @@
+"""What analytics, API and dashboard ask of a store, whichever database is behind it.
+
+Times are us since 1970 UTC, packet time; `until` is excluded. Answers are columns: arrays of equal
+length by name, text as object arrays, unknown as NaN or None. Sums are over the rows that a store
+still has at the finest resolution that covers the period (windows, then hours). Nothing asked here
+may block the writer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensor.model.rows import AgentRow
+from sensor.store.events import EventFilter, Stored
+from sensor.store.slots import Slots
+
+Columns = dict[str, NDArray[Any]]
+KEYS = ("agent_id", "endpoint", "region", "app", "role")  # what `by` may name
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose traffic and when. No agent and no workspace: everybody's."""
+
+    since: int
+    until: int
+    agent_ids: tuple[str, ...] = ()
+    workspace_id: str | None = None
+
+
+@dataclass(slots=True)
+class Latency:
+    """Merged samples of one group; percentiles come from `slots` only (slots.percentiles)."""
+
+    bucket: int  # start of the step, us; the scope's `since` when there is one step
+    key: tuple[str | None, ...]  # in the order of `by`
+    count: int = 0
+    sum_us: int = 0
+    min_us: int | None = None
+    max_us: int | None = None
+    jitter_count: int = 0
+    jitter_sum_us: int = 0
+    slots: Slots = field(default_factory=dict)
+
+
+class ReadingStore(Protocol):
+    """One method per table asked; `step_s` None is the whole scope as one bucket."""
+
+    def agents(self, workspace_id: str | None = None) -> list[AgentRow]:
+        """Every run of every agent, newest last."""
+        ...
+
+    def newest(self, scope: Scope) -> int | None:
+        """Time of the newest packet of these agents, whatever the scope's period."""
+        ...
+
+    def metrics(self, scope: Scope, step_s: int | None, by: Sequence[str] = ()) -> Columns:
+        """`bucket`, the keys, `windows`, `rows` and the sum of every counter of the metrics table.
+
+        A counter that the resolution used does not have, or that is unknown in all rows, is NaN.
+        """
+        ...
+
+    def latency(
+        self, scope: Scope, step_s: int | None, by: Sequence[str] = (), kind: str | None = None
+    ) -> list[Latency]:
+        """Network latency of endpoints, or of one `kind` of latency_histograms (then by agent)."""
+        ...
+
+    def kinds(self, scope: Scope) -> list[str]:
+        """Kinds of latency with samples."""
+        ...
+
+    def bandwidth(self, scope: Scope, step_s: int) -> Columns:
+        """`bucket`, `bytes_in/out/other`, `packets_in/out/other`, `seconds` with traffic, and
+        `peak_in`, `peak_out`: octets of the busiest second. Buckets without traffic are absent."""
+        ...
+
+    def bins(self, scope: Scope) -> Columns:
+        """`timestamp` of seconds with traffic, `bins_in`, `bins_out`: octets of each 100 ms,
+        shape (n, 10). At most the newest 86,400 seconds of the scope."""
+        ...
+
+    def protocols(self, scope: Scope, step_s: int | None) -> Columns:
+        """`bucket`, `leaf`, `bytes`, `packets`, `connections`."""
+        ...
+
+    def connections(self, scope: Scope, limit: int) -> Columns:
+        """The newest `limit` connections that ended in the scope: the table's columns."""
+        ...
+
+    def health(self, scope: Scope, step_s: int | None) -> Columns:
+        """`bucket`, sums of capture_health, `windows`, `degraded` and `blind` windows."""
+        ...
+
+    def events(self, which: EventFilter, limit: int, offset: int = 0) -> list[Stored]:
+        """Newest first."""
+        ...
+
+    def count_events(self, which: EventFilter) -> int: ...
+
+    def nodes(self, scope: Scope) -> Columns:
+        """topology_nodes seen in the period."""
+        ...
+
+    def links(self, scope: Scope) -> Columns:
+        """topology_links seen in the period."""
+        ...
+
+    def cdn(self, scope: Scope, by: Sequence[str]) -> Columns:
+        """cdn_requests grouped by some of `provider`, `edge_location`, `region`, `cache_status`,
+        `host`, `bucket` (5 min): `requests`, `bytes`, `origin_bytes`, `errors` (5xx), `shielded`,
+        `shield_known`, `response_sum_us`, `response_count`."""
+        ...
+
+    def close(self) -> None: ...
