@@ -13,6 +13,7 @@ INTERRUPTED = 130
 
 # name: (module, one line of help). A test holds the line against the command itself.
 COMMANDS = {
+    "config": ("sensor.programs.config", "Check and show the configuration."),
     "demo": ("sensor.programs.demo", "Make a capture with attacks in it and replay it."),
     "events": ("sensor.programs.events", "List security events, or explain one."),
     "interfaces": ("sensor.programs.interfaces", "List the network interfaces of this host."),
