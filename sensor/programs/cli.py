@@ -15,6 +15,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "config": ("sensor.programs.config", "Check and show the configuration."),
     "demo": ("sensor.programs.demo", "Make a capture with attacks in it and replay it."),
+    "doctor": ("sensor.programs.doctor", "Check what the daemon needs, with the mend for each."),
     "events": ("sensor.programs.events", "List security events, or explain one."),
     "interfaces": ("sensor.programs.interfaces", "List the network interfaces of this host."),
     "replay": ("sensor.programs.replay", "Analyse capture files: report, JSON, SQLite."),
