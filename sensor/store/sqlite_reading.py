@@ -28,9 +28,10 @@ from sensor.store.sqlite_words import (
     ENDPOINTS,
     HEALTH,
     HEALTH_SUMS,
-    HOURLY_SUMS,
+    INNER_HOURLY,
     LOSS_SEGMENTS,
     OF_HOURS,
+    OUTER_HOURLY,
     SECOND_US,
     WINDOW_SUMS,
     Groups,
@@ -173,13 +174,15 @@ class SqliteReading:
     def _hourly_metrics(
         self, scope: Scope, step_s: int | None, keys: list[str], names: list[str]
     ) -> Columns:
-        group = ", ".join(map(str, range(1, len(keys) + 2)))
         rows: list[Sequence[object]] = []
+        grouped = ", ".join(["hour", *keys])
         for agent in self._who(scope):
+            # An hour's windows are those of the endpoint that was seen in most of them.
             rows += self._all(
-                f"{ENDPOINTS} SELECT {', '.join([step_of('hour', scope, step_s), *keys])},"
-                f" max(windows), count(*), {HOURLY_SUMS} {OF_HOURS}"
-                f" GROUP BY {group} ORDER BY {group}",
+                f"{ENDPOINTS} SELECT {', '.join(['bucket', *keys])}, sum(windows), sum(counted),"  # noqa: S608
+                f" {OUTER_HOURLY} FROM (SELECT {step_of('hour', scope, step_s)} AS bucket,"
+                f" {grouped}, max(windows) AS windows, count(*) AS counted, {INNER_HOURLY}"
+                f" {OF_HOURS} GROUP BY {grouped}) GROUP BY {', '.join(['bucket', *keys])}",
                 {"agent": agent, "since": scope.since, "until": scope.until},
             )
         found = columns_of(rows, names)

@@ -25,8 +25,9 @@ LOSS_SEGMENTS = "loss_segments"
 WINDOW_SUMS = ", ".join(f"sum({name})" for name in COUNTERS) + (
     ", sum(CASE WHEN packets_lost IS NOT NULL THEN data_segments END)"
 )
-IN_HOURS = frozenset((*HOUR_SUMS, *HOUR_LOSS))
-HOURLY_SUMS = ", ".join(
+IN_HOURS = tuple(name for name in COUNTERS if name in (*HOUR_SUMS, *HOUR_LOSS))
+INNER_HOURLY = ", ".join(f"sum({name}) AS {name}" for name in IN_HOURS)
+OUTER_HOURLY = ", ".join(
     f"sum({name})" if name in IN_HOURS else "NULL" for name in (*COUNTERS, "data_segments")
 )
 HEALTH = (
