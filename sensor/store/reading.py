@@ -81,8 +81,8 @@ class ReadingStore(Protocol):
         ...
 
     def bins(self, scope: Scope) -> Columns:
-        """`timestamp` of seconds with traffic, `bins_in`, `bins_out`: octets of each 100 ms,
-        shape (n, 10). At most the newest 86,400 seconds of the scope."""
+        """`timestamp` of seconds with traffic, `bins_in`, `bins_out`, `bins_other`: octets of
+        each 100 ms, shape (n, 10). At most the newest 86,400 seconds of the scope."""
         ...
 
     def protocols(self, scope: Scope, step_s: int | None) -> Columns:

@@ -9,8 +9,9 @@ of `latency()` come from `metrics_hourly` in any case: its histograms are merged
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 from sensor.errors import DamagedCapture
 from sensor.model.rows import AgentRow, ConnectionRow
 from sensor.store.events import EventFilter, Events, Stored
+from sensor.store.hour_cache import HourCache
 from sensor.store.hours import HOUR_US
 from sensor.store.queries import open_readonly
 from sensor.store.reading import KEYS, Columns, Latency, Scope
@@ -32,13 +34,13 @@ from sensor.store.sqlite_words import (
     LOSS_SEGMENTS,
     OF_HOURS,
     OUTER_HOURLY,
-    SECOND_US,
     WINDOW_SUMS,
     Groups,
     add_figures,
     columns_of,
     folded,
     group_of,
+    merge_groups,
     step_of,
     tens,
 )
@@ -47,6 +49,27 @@ Bound = Sequence[object] | Mapping[str, object]
 MOST_BINS = 86_400  # seconds that bins() answers
 LOOK_BACK = 4096  # newest rows of a run that tell how long its windows are
 LONG_WINDOW_S = 60  # a run with windows this long has its usual length
+HOUR_S = 3600
+BINS = ("bins_in", "bins_out", "bins_other")
+MOST_NEWS = 200_000  # new rows beyond which nothing that was kept is worth keeping
+NEXT_SEQ = "SELECT value FROM store_counters WHERE name = 'next_seq'"
+TOUCHED = " UNION ".join(
+    f"SELECT timestamp / {HOUR_US} FROM {table} WHERE seq >= :since"  # noqa: S608
+    for table in (
+        "network_performance_metrics", "bandwidth_seconds", "protocol_mix", "latency_histograms",
+        "regional_metrics", "capture_health",
+    )
+)  # fmt: skip
+
+
+def metrics_columns(keys: Sequence[str]) -> list[str]:
+    """What metrics() answers."""
+    return ["bucket", *keys, "windows", "rows", *COUNTERS, LOSS_SEGMENTS]
+
+
+def in_order(groups: Groups) -> list[Latency]:
+    """By bucket, then key."""
+    return [groups[at] for at in sorted(groups, key=lambda at: (at[0], [t or "" for t in at[1]]))]
 
 
 class SqliteReading:
@@ -55,8 +78,10 @@ class SqliteReading:
     InputMissing and DamagedCapture as open_reader().
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, cache: HourCache | None = None) -> None:
+        """`cache`: shared by the readers of one file; without it nothing is kept."""
         self.path = path
+        self._cache = cache
         self._db = open_readonly(path, any_thread=True)
         self._events = Events(self._db)
         self._usual: dict[str, int] = {}  # boot_id: window_s of runs that are known for good
@@ -153,13 +178,58 @@ class SqliteReading:
                 return True
         return False
 
+    # ---- whole hours, asked once
+
+    def _by_hour(
+        self, question: Hashable, scope: Scope, step_s: int | None, ask: Callable[[Scope], Any]
+    ) -> list[Any]:
+        """Answers for parts of the scope: its whole hours, which are kept, and its ends."""
+        step = step_s or HOUR_S
+        cache = self._cache
+        fits = HOUR_S % step == 0 or step % HOUR_S == 0
+        if cache is None or not fits or scope.until - scope.since < 2 * HOUR_US:
+            return [ask(scope)]
+        seq = self._advance(cache)
+        first = -(-scope.since // HOUR_US) * HOUR_US
+        last = scope.until // HOUR_US * HOUR_US
+        asked = (question, step_s, tuple(self._who(scope)))
+        made = [
+            ask(Scope(since, until, scope.agent_ids, scope.workspace_id))
+            for since, until in ((scope.since, first), (last, scope.until))
+            if since < until
+        ]
+        for hour in range(first, last, HOUR_US):
+            answer = cache.get(hour, asked)
+            if answer is None:
+                answer = ask(Scope(hour, hour + HOUR_US, scope.agent_ids, scope.workspace_id))
+                cache.put(hour, asked, answer, seq)
+            made.append(answer)
+        return made
+
+    def _advance(self, cache: HourCache) -> int:
+        """Drops the answers of hours that were written to since; the number of the next row."""
+        newest = int(self._all(NEXT_SEQ, ())[0][0])
+        since = cache.seq
+        if newest != since:
+            hours: set[int] | None = None
+            if 0 <= newest - since <= MOST_NEWS:
+                hours = {row[0] * HOUR_US for row in self._all(TOUCHED, {"since": since})}
+            cache.advance(newest, hours)
+        return newest
+
     # ---- figures
 
     def metrics(self, scope: Scope, step_s: int | None, by: Sequence[str] = ()) -> Columns:
         keys = self._keys(by)
-        names = ["bucket", *keys, "windows", "rows", *COUNTERS, LOSS_SEGMENTS]
         if self._by_hours(scope) and not set(keys) - {"agent_id", "endpoint"}:
-            return self._hourly_metrics(scope, step_s, keys, names)
+            return self._hourly_metrics(scope, step_s, keys)
+
+        def ask(part: Scope, step_s: int | None) -> Columns:
+            return self._window_metrics(part, step_s, keys)
+
+        return self._summed(ask, scope, step_s, ["bucket", *keys])
+
+    def _window_metrics(self, scope: Scope, step_s: int | None, keys: list[str]) -> Columns:
         where, bound = self._in(scope)
         group = ", ".join(map(str, range(1, len(keys) + 2)))
         rows = self._all(
@@ -169,11 +239,9 @@ class SqliteReading:
             f" WHERE {where} AND {self._usual_window(scope)} GROUP BY {group} ORDER BY {group}",
             bound,
         )
-        return columns_of(rows, names)
+        return columns_of(rows, metrics_columns(keys))
 
-    def _hourly_metrics(
-        self, scope: Scope, step_s: int | None, keys: list[str], names: list[str]
-    ) -> Columns:
+    def _hourly_metrics(self, scope: Scope, step_s: int | None, keys: list[str]) -> Columns:
         rows: list[Sequence[object]] = []
         grouped = ", ".join(["hour", *keys])
         for agent in self._who(scope):
@@ -185,29 +253,42 @@ class SqliteReading:
                 f" {OF_HOURS} GROUP BY {grouped}) GROUP BY {', '.join(['bucket', *keys])}",
                 {"agent": agent, "since": scope.since, "until": scope.until},
             )
-        found = columns_of(rows, names)
-        return found if "agent_id" in keys else folded(found, ["bucket", *keys])
+        found = columns_of(rows, metrics_columns(keys))
+        return folded([found], ["bucket", *keys], maxima=("windows",))
 
     def latency(
         self, scope: Scope, step_s: int | None, by: Sequence[str] = (), kind: str | None = None
     ) -> list[Latency]:
         keys = self._keys(by)
         made: Groups = {}
-        if kind is not None:
-            self._kind_latency(made, scope, step_s, keys, kind)
-        else:
-            hourly = not set(keys) - {"agent_id", "endpoint"}
-            whole = step_s is None or step_s * SECOND_US % HOUR_US == 0
-            if hourly and (whole or self._by_hours(scope)):
+        part = scope
+        if kind is None and not set(keys) - {"agent_id", "endpoint"}:
+            whole = step_s is None or step_s % HOUR_S == 0
+            if whole or self._by_hours(scope):
                 since, until = self._hour_latency(made, scope, step_s, keys)
-                parts = [(scope.since, since), (until, scope.until)]
-            else:
-                parts = [(scope.since, scope.until)]
-            for since, until in parts:
-                if since < until:
-                    part = Scope(since, until, scope.agent_ids, scope.workspace_id)
-                    self._window_latency(made, scope, part, step_s, keys)
-        return [made[key] for key in sorted(made, key=lambda k: (k[0], [t or "" for t in k[1]]))]
+                # What is left are the ends of the scope, shorter than an hour each.
+                for part in (replace(scope, until=since), replace(scope, since=until)):
+                    if part.since < part.until:
+                        self._merge_windows(made, scope, part, step_s, keys, None)
+                return in_order(made)
+        self._merge_windows(made, scope, part, step_s, keys, kind)
+        return in_order(made)
+
+    def _merge_windows(
+        self,
+        made: Groups,
+        scope: Scope,
+        part: Scope,
+        step_s: int | None,
+        keys: list[str],
+        kind: str | None,
+    ) -> None:
+        ask = self._window_latency if kind is None else self._kind_latency
+        bucket = scope.since if step_s is None else None
+        for groups in self._by_hour(
+            ("latency", kind, *keys), part, step_s, lambda hour: ask(hour, step_s, keys, kind)
+        ):
+            merge_groups(made, groups, bucket)
 
     def _hour_latency(
         self,
@@ -234,17 +315,11 @@ class SqliteReading:
         return since, until
 
     def _window_latency(
-        self,
-        made: Groups,
-        scope: Scope,
-        part: Scope,
-        step_s: int | None,
-        keys: list[str],
-    ) -> None:
-        where, bound = self._in(part)
+        self, scope: Scope, step_s: int | None, keys: list[str], _kind: str | None
+    ) -> Groups:
+        where, bound = self._in(scope)
         columns = ", ".join([step_of("timestamp", scope, step_s), *keys])
-        self._merge(
-            made,
+        return self._decoded(
             len(keys),
             f"SELECT {columns}, latency_count, latency_sum_us, latency_min_us, latency_max_us,"  # noqa: S608
             " jitter_count, jitter_sum_us, latency_hist"
@@ -254,19 +329,13 @@ class SqliteReading:
         )
 
     def _kind_latency(
-        self,
-        made: Groups,
-        scope: Scope,
-        step_s: int | None,
-        keys: list[str],
-        kind: str,
-    ) -> None:
+        self, scope: Scope, step_s: int | None, keys: list[str], kind: str | None
+    ) -> Groups:
         if set(keys) - {"agent_id"}:
             raise ValueError("a kind of latency is known by agent only")
         where, bound = self._in(scope)
         columns = ", ".join([step_of("timestamp", scope, step_s), *keys])
-        self._merge(
-            made,
+        return self._decoded(
             len(keys),
             f"SELECT {columns}, count, CAST(round(mean_us * count) AS INTEGER), min_us, max_us,"  # noqa: S608
             f" 0, 0, histogram FROM latency_histograms WHERE {where} AND kind = ? AND count > 0"
@@ -274,25 +343,18 @@ class SqliteReading:
             [*bound, kind],
         )
 
-    def _merge(
-        self,
-        made: Groups,
-        keys: int,
-        sql: str,
-        bound: Sequence[object],
-    ) -> None:
+    def _decoded(self, keys: int, sql: str, bound: Sequence[object]) -> Groups:
+        made: Groups = {}
         mergers: dict[int, tuple[Latency, Merger]] = {}
         for bucket, *rest in self._each(sql, bound):
             *figures, blob = rest[keys:]
             latency = group_of(made, bucket, rest[:keys])
             add_figures(latency, *figures)
             if blob is not None:
-                known = mergers.get(id(latency))
-                if known is None:
-                    known = mergers[id(latency)] = latency, Merger()
-                known[1].add(blob)
+                mergers.setdefault(id(latency), (latency, Merger()))[1].add(blob)
         for latency, merger in mergers.values():
-            add_slots(latency.slots, merger.slots())
+            latency.slots = merger.slots()
+        return made
 
     def kinds(self, scope: Scope) -> list[str]:
         where, bound = self._in(scope)
@@ -305,6 +367,10 @@ class SqliteReading:
     # ---- traffic
 
     def bandwidth(self, scope: Scope, step_s: int) -> Columns:
+        parts = self._by_hour("bandwidth", scope, step_s, lambda part: self._seconds(part, step_s))
+        return folded(parts, ["bucket"], maxima=("peak_in", "peak_out"))
+
+    def _seconds(self, scope: Scope, step_s: int) -> Columns:
         where, bound = self._in(scope)
         sides = ("bytes_in", "bytes_out", "bytes_other", "packets_in", "packets_out",
                  "packets_other")  # fmt: skip
@@ -322,19 +388,38 @@ class SqliteReading:
     def bins(self, scope: Scope) -> Columns:
         where, bound = self._in(scope)
         rows = self._all(
-            f"SELECT timestamp, bins_in, bins_out FROM bandwidth_seconds WHERE {where}"  # noqa: S608
+            f"SELECT timestamp, {', '.join(BINS)} FROM bandwidth_seconds WHERE {where}"  # noqa: S608
             " ORDER BY timestamp DESC LIMIT ?",
             [*bound, 4 * MOST_BINS],
         )
         times, first = np.unique(np.array([row[0] for row in rows], np.int64), return_inverse=True)
         made: Columns = {"timestamp": times}
-        for at, name in ((1, "bins_in"), (2, "bins_out")):
+        for at, name in enumerate(BINS, 1):
             summed = np.zeros((len(times), 10), np.int64)
             np.add.at(summed, first, tens([row[at] for row in rows]))
             made[name] = summed
         return {name: column[-MOST_BINS:] for name, column in made.items()}
 
+    def _summed(
+        self,
+        ask: Callable[[Scope, int | None], Columns],
+        scope: Scope,
+        step_s: int | None,
+        keys: list[str],
+    ) -> Columns:
+        parts = self._by_hour(
+            (ask.__qualname__, *keys), scope, step_s, lambda part: ask(part, step_s)
+        )
+        if step_s is None:
+            parts = [
+                {**part, "bucket": np.full_like(part["bucket"], scope.since)} for part in parts
+            ]
+        return folded(parts, keys)
+
     def protocols(self, scope: Scope, step_s: int | None) -> Columns:
+        return self._summed(self._protocols, scope, step_s, ["bucket", "leaf"])
+
+    def _protocols(self, scope: Scope, step_s: int | None) -> Columns:
         where, bound = self._in(scope)
         rows = self._all(
             f"SELECT {step_of('timestamp', scope, step_s)}, leaf, sum(bytes), sum(packets),"  # noqa: S608
@@ -355,6 +440,9 @@ class SqliteReading:
         return columns_of(rows, names)
 
     def regions(self, scope: Scope, step_s: int | None) -> Columns:
+        return self._summed(self._regions, scope, step_s, ["bucket", "agent_id", "region"])
+
+    def _regions(self, scope: Scope, step_s: int | None) -> Columns:
         where, bound = self._in(scope)
         rows = self._all(
             f"SELECT {step_of('timestamp', scope, step_s)}, agent_id, region, sum(bytes),"  # noqa: S608
@@ -367,6 +455,9 @@ class SqliteReading:
                                  "errors", "latency_sum_us", "latency_count"])  # fmt: skip
 
     def health(self, scope: Scope, step_s: int | None) -> Columns:
+        return self._summed(self._health, scope, step_s, ["bucket"])
+
+    def _health(self, scope: Scope, step_s: int | None) -> Columns:
         where, bound = self._in(scope)
         rows = self._all(
             f"SELECT {step_of('timestamp', scope, step_s)}, {HEALTH_SUMS},"  # noqa: S608

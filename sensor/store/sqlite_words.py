@@ -1,7 +1,6 @@
 """The words of SqliteReading: columns, sums and buckets in SQLite's SQL."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,6 +10,7 @@ from sensor.model.rows import MetricsRow
 from sensor.store.hours import LOSS as HOUR_LOSS
 from sensor.store.hours import SUMS as HOUR_SUMS
 from sensor.store.reading import KEYS, Columns, Latency, Scope
+from sensor.store.slots import add_slots
 
 SECOND_US = 1_000_000
 NOT_COUNTERS = frozenset((
@@ -117,24 +117,41 @@ def add_figures(
     into.jitter_sum_us += jitter_sum_us or 0
 
 
-def folded(parts: Columns, keys: Sequence[str]) -> Columns:
-    """Rows of equal keys added up; `windows` is the most of them; NaN stays where all are NaN."""
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for at, key in enumerate(zip(*(parts[name].tolist() for name in keys), strict=True)):
-        groups.setdefault(key, []).append(at)
-    ordered = sorted(groups, key=lambda key: (key[0], [str(part) for part in key[1:]]))
+def folded(parts: Sequence[Columns], keys: Sequence[str], maxima: Sequence[str] = ()) -> Columns:
+    """Rows of equal keys added up, in the order of the keys; NaN stays where all are NaN."""
+    names = list(parts[0])
+    if len(parts) == 1 and not maxima:
+        return parts[0]
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
+    rows = list(zip(*(joined[name].tolist() for name in keys), strict=True))
+    ordered = sorted(set(rows), key=lambda key: [(part is not None, part) for part in key])
+    numbers = {key: n for n, key in enumerate(ordered)}
+    group = np.array([numbers[row] for row in rows], np.int64)
     made = columns_of(ordered, keys)
-    for name in parts.keys() - set(keys):
-        sums = [total(parts[name][groups[key]], name) for key in ordered]
-        made[name] = np.array(sums, np.float64)
-    return made
+    for name in names:
+        if name in made:
+            continue
+        values = joined[name]
+        is_known = ~np.isnan(values)
+        if name in maxima:
+            sums = np.full(len(ordered), -np.inf)
+            np.maximum.at(sums, group[is_known], values[is_known])
+        else:
+            sums = np.bincount(group[is_known], values[is_known], len(ordered))
+        some = np.bincount(group[is_known], minlength=len(ordered))
+        made[name] = np.where(some > 0, sums, np.nan)
+    return {name: made[name] for name in names}
 
 
-def total(values: NDArray[np.float64], name: str) -> float:
-    known = values[~np.isnan(values)]
-    if not known.size:
-        return float("nan")
-    return float(known.max() if name == "windows" else known.sum())
+def merge_groups(into: Groups, more: Groups, bucket: int | None) -> None:
+    """`more` stays as it is; `bucket`: the one that all come into."""
+    for (at, key), group in more.items():
+        found = group_of(into, at if bucket is None else bucket, key)
+        add_figures(
+            found, group.count, group.sum_us, group.min_us, group.max_us, group.jitter_count,
+            group.jitter_sum_us,
+        )  # fmt: skip
+        add_slots(found.slots, group.slots)
 
 
 def tens(texts: Sequence[str]) -> NDArray[np.int64]:

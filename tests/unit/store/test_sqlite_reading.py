@@ -18,6 +18,7 @@ from sensor.model.rows import (
     WindowRows,
 )
 from sensor.store.events import EventFilter
+from sensor.store.hour_cache import HourCache
 from sensor.store.opening import open_reading
 from sensor.store.reading import Scope
 from sensor.store.slots import percentiles
@@ -117,9 +118,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Truth]:
     return path, truth
 
 
-@pytest.fixture
-def store(made: tuple[str, Truth]) -> Iterator[SqliteReading]:
-    opened = SqliteReading(made[0])
+KEPT = HourCache()
+
+
+@pytest.fixture(params=[None, KEPT, KEPT], ids=["uncached", "cold", "warm"])
+def store(made: tuple[str, Truth], request: pytest.FixtureRequest) -> Iterator[SqliteReading]:
+    """Answers are the same whether hours are kept or not."""
+    opened = SqliteReading(made[0], request.param)
     yield opened
     opened.close()
 
@@ -290,3 +295,20 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
         open_reading(str(tmp_path / "text"))
     with pytest.raises(UsageError, match="no store of the kind mysql://"):
         open_reading("mysql://host/x")
+
+
+def test_what_is_kept_gives_way_to_what_is_written(tmp_path: Path) -> None:
+    path = str(tmp_path / "live.db")
+    rng, truth, cache = random.Random(4), Truth(), HourCache()
+    scope = Scope(T0, T0 + 4 * HOUR)
+    with SqliteStore(path) as writer:
+        reading, other = SqliteReading(path, cache), SqliteReading(path, cache)
+        for n, minute in enumerate((0, 70, 150, 3, 71, 200)):
+            writer.write_window(window(T0 + minute * MINUTE, rng, truth))
+            for reader in (reading, other, reading):
+                assert reader.metrics(scope, None)["windows"].tolist() == [n + 1]
+                assert reader.bandwidth(scope, 86_400)["bytes_in"].sum() == 3000 * (n + 1)
+                latency = reader.latency(scope, 60)
+                assert sum(g.count for g in latency) == len(truth.of(T0, T0 + 4 * HOUR))
+        reading.close()
+        other.close()
