@@ -1,7 +1,7 @@
 """Connection lifecycle, pooling, keep-alive, errors (specification 5.1, definitions 1.3).
 
 Rates come from the windows' counters; durations, states and pools from the finished connections
-that are still kept (a day of them), at most the newest 100,000.
+that are still kept (a day of them), at most the newest 50,000.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from sensor.analytics.pooling import Mask, pooling
 from sensor.analytics.timeframe import Period
 from sensor.store.reading import Columns, ReadingStore, Scope
 
-MOST = 100_000
+MOST = 50_000
 FAILED = ("S0", "REJ", "RSTOS0", "SH")  # Zeek's states of TCP that came to nothing
 REFUSED = ("REJ", "RSTOS0")
 SHORT_US = 1_000_000

@@ -183,11 +183,15 @@ def places(
                 {"region": region, "latency_ms": milliseconds(sum_us / n)}
                 for region, (sum_us, n) in regions.items()
             ),
-            key=lambda one: (-(one["latency_ms"] or 0.0), one["region"]),
+            key=slowest_first,
         )
         for key, regions in sums.items()
     }
     return made, {(agent, endpoint) for agent, endpoint, _, role, *_ in rows if role == "responder"}
+
+
+def slowest_first(one: dict[str, Any]) -> tuple[float, str]:
+    return -(one["latency_ms"] or 0.0), one["region"]
 
 
 def optimise(

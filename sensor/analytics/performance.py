@@ -3,6 +3,7 @@
 The definitions are those of `sensor.metrics.registry`: a replay's figures and these agree.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,11 @@ from sensor.analytics.microbursts import bursts
 from sensor.analytics.timeframe import Period, observed, observed_seconds, runs_of
 from sensor.analytics.timeline import coarser, timeline
 from sensor.model.rows import AgentRow
-from sensor.store.reading import Columns, Latency, ReadingStore, Scope
+from sensor.store.reading import Closed, Columns, Latency, ReadingStore, Scope
 
 WINDOW_S = 60
 DAY_S = 86_400
+SECOND_US = 1_000_000
 HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
 MOST_ENDPOINTS = 50
 TCP_LEAVES = ("http", "https", "websocket", "grpc", "other_tcp")
@@ -47,47 +49,93 @@ def analyse(
 ) -> dict[str, Any]:
     """The answer of GET performance. Figures without samples are None, never 0."""
     scope = period.scope(agent_id)
-    runs = runs_of(store, scope)
-    spans = observed(runs, period.since, period.until)
-    seconds = observed_seconds(spans)
-    newest = runs[-1] if runs else None
-    local_known = newest is not None and newest.local_source != "unknown"
     # As fine as windows where that is not too much; steps and totals are sums of these.
     fine = store.metrics(scope, WINDOW_S if period.seconds <= DAY_S else period.step_s)
-    steps = coarser(fine, period.step_s)
     places = store.metrics(recent(scope), None, ("endpoint", "region", "app"))
-    latency = merged(store.latency(scope, None))
-    health = health_of(store, scope)
-    reasons: dict[str, str] = {}
-    mix = protocol_bytes(store, scope)
+    runs = runs_of(store, scope)
+    spans = observed(runs, period.since, period.until)
+    steps = coarser(fine, period.step_s)
     return {
-        "agent_id": agent_id,
-        "network_id": newest.network_id if newest else None,
-        "measurement_period": (
-            f"{time_text(spans[0][0])}/{time_text(spans[-1][1])}" if spans else None
-        ),
-        "latency_metrics": latency_metrics(latency, steps, health["quality"], reasons),
-        "bandwidth_metrics": bandwidth_metrics(
-            store, scope, steps, seconds, local_known, capacity_mbps, reasons
-        ),
-        "connection_metrics": connection_metrics(fine, seconds, reasons),
-        "protocol_distribution": protocol_distribution(mix, places),
-        "geographic_distribution": (
-            geographic_distribution(store, scope, newest) if include_geographic else None
+        **network_metrics(
+            store,
+            scope,
+            fine,
+            places,
+            include_geographic=include_geographic,
+            capacity_mbps=capacity_mbps,
         ),
         "timeframe": period.timeframe,
         "since": time_text(period.since),
         "until": time_text(period.until),
-        "quality": health["quality"],
-        "sample_count": latency.count,
         "coverage": coverage(spans, period),
         "latency_kinds": latency_kinds(store, scope),
-        "series": timeline(store, scope, period.step_s, local_known=local_known, steps=steps),
+        "series": timeline(
+            store, scope, period.step_s, local_known=is_local_known(runs), steps=steps
+        ),
         "endpoints": endpoints(store, scope, places),
+    }
+
+
+def network_metrics(
+    store: ReadingStore,
+    scope: Scope,
+    windows: Columns,
+    places: Columns,
+    *,
+    include_geographic: bool = True,
+    capacity_mbps: float | None = None,
+) -> dict[str, Any]:
+    """NetworkMetrics of the scope's one agent, `quality`, `sample_count`, `protocol_bytes`,
+    `health` and `reasons`.
+
+    windows: its metrics by window (or step), all endpoints together; places: by endpoint, region
+    and app.
+    """
+    runs = runs_of(store, scope)
+    spans = observed(runs, scope.since, scope.until)
+    seconds = observed_seconds(spans)
+    newest = runs[-1] if runs else None
+    latency = merged(store.latency(scope, None))
+    health = health_of(store, scope)
+    mix = protocol_bytes(store, scope)
+    reasons: dict[str, str] = {}
+    return {
+        "agent_id": scope.agent_ids[0],
+        "network_id": newest.network_id if newest else None,
+        "measurement_period": (
+            f"{time_text(spans[0][0])}/{time_text(spans[-1][1])}" if spans else None
+        ),
+        "latency_metrics": latency_metrics(latency, windows, health["quality"], reasons),
+        "bandwidth_metrics": bandwidth_metrics(
+            store, scope, windows, seconds, is_local_known(runs), capacity_mbps, reasons
+        ),
+        "connection_metrics": connection_metrics(windows, seconds, reasons),
+        "protocol_distribution": protocol_distribution(mix, places),
+        "geographic_distribution": (
+            geographic_distribution(store, scope, newest) if include_geographic else None
+        ),
+        "quality": health["quality"],
+        "sample_count": latency.count,
         "protocol_bytes": mix,
         "health": health,
         "reasons": reasons,
     }
+
+
+def window_metrics(
+    store: ReadingStore, closed: Closed, *, capacity_mbps: float | None = None
+) -> dict[str, Any]:
+    """network_metrics() of one window, whatever its length."""
+    until = closed.timestamp + closed.window_s * SECOND_US
+    scope = Scope(closed.timestamp, until, (closed.agent_id,), None, closed.window_s)
+    windows = store.metrics(scope, None)
+    places = store.metrics(scope, None, ("endpoint", "region", "app"))
+    return network_metrics(store, scope, windows, places, capacity_mbps=capacity_mbps)
+
+
+def is_local_known(runs: list[AgentRow]) -> bool:
+    """Whether the newest run knows which side is its own, and so has directions."""
+    return bool(runs) and runs[-1].local_source != "unknown"
 
 
 def recent(scope: Scope) -> Scope:
@@ -101,7 +149,7 @@ def newest_hour(scope: Scope) -> Scope:
 
 def newest_of(scope: Scope, length_us: int) -> Scope:
     since = max(scope.since, scope.until - length_us)
-    return Scope(since, scope.until, scope.agent_ids, scope.workspace_id)
+    return replace(scope, since=since)
 
 
 def coverage(spans: list[tuple[int, int]], period: Period) -> float:

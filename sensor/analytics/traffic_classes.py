@@ -7,7 +7,7 @@ import numpy as np
 from sensor.store.reading import Columns, ReadingStore, Scope
 
 CLASSES = ("real_time", "interactive", "background", "bulk")  # by priority, highest first
-MOST = 100_000  # connections looked at, the newest
+MOST = 50_000  # connections looked at, the newest
 BULK_OCTETS, BULK_MEAN = 1_000_000, 1000
 STEADY_PPS = (20, 100)
 STEADY_S = 5

@@ -22,7 +22,7 @@ from sensor.store.events import EventFilter, Events, Stored
 from sensor.store.hour_cache import HourCache
 from sensor.store.hours import HOUR_US
 from sensor.store.queries import open_readonly
-from sensor.store.reading import KEYS, Columns, Latency, Scope
+from sensor.store.reading import KEYS, Closed, Columns, Latency, Scope
 from sensor.store.slots import Merger, add_slots, from_json
 from sensor.store.sqlite_words import (
     CDN_KEYS,
@@ -104,6 +104,18 @@ class SqliteReading:
         runs = self._runs(scope)
         return max((run.last_packet for run in runs if run.last_packet is not None), default=None)
 
+    def closed(self, after: int | None, limit: int) -> tuple[int, list[Closed]]:
+        newest = int(self._all(NEXT_SEQ, ())[0][0]) - 1
+        if after is None or newest <= after:
+            return newest, []
+        rows = self._all(
+            "SELECT agent_id, timestamp, window_s, seq FROM capture_health"
+            " WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
+            (after, newest, limit),
+        )
+        last = rows[-1][3] if len(rows) == limit else newest
+        return last, [Closed(*row[:3]) for row in rows]
+
     def _runs(self, scope: Scope) -> list[AgentRow]:
         wanted = set(scope.agent_ids)
         return [
@@ -125,6 +137,8 @@ class SqliteReading:
 
     def _usual_window(self, scope: Scope) -> str:
         """A condition that leaves out windows shorter than the usual of their run."""
+        if scope.window_s is not None:
+            return f"window_s = {int(scope.window_s)}"
         lengths = {
             run.boot_id: self._length(run)
             for run in self._runs(scope)
@@ -187,21 +201,26 @@ class SqliteReading:
         step = step_s or HOUR_S
         cache = self._cache
         fits = HOUR_S % step == 0 or step % HOUR_S == 0
-        if cache is None or not fits or scope.until - scope.since < 2 * HOUR_US:
+        if (
+            cache is None
+            or scope.window_s is not None
+            or not fits
+            or scope.until - scope.since < 2 * HOUR_US
+        ):
             return [ask(scope)]
         seq = self._advance(cache)
         first = -(-scope.since // HOUR_US) * HOUR_US
         last = scope.until // HOUR_US * HOUR_US
         asked = (question, step_s, tuple(self._who(scope)))
         made = [
-            ask(Scope(since, until, scope.agent_ids, scope.workspace_id))
+            ask(replace(scope, since=since, until=until))
             for since, until in ((scope.since, first), (last, scope.until))
             if since < until
         ]
         for hour in range(first, last, HOUR_US):
             answer = cache.get(hour, asked)
             if answer is None:
-                answer = ask(Scope(hour, hour + HOUR_US, scope.agent_ids, scope.workspace_id))
+                answer = ask(replace(scope, since=hour, until=hour + HOUR_US))
                 cache.put(hour, asked, answer, seq)
             made.append(answer)
         return made
