@@ -124,17 +124,21 @@ class Server(uvicorn.Server):
 def make_server(
     app: FastAPI,
     settings: ApiSettings,
-    host: str,
-    port: int,
     ready: Callable[[], None] = lambda: None,
+    beat: Callable[[], None] = lambda: None,
+    watchdog_s: float | None = None,
 ) -> Server:
-    """A server that listens once it runs; `ready` is called then."""
+    """A server for sockets that are given to its run(); `ready` is called once it listens, and
+    `beat` twice in `watchdog_s` as long as its loop turns.
+    """
+
+    async def alive() -> None:
+        beat()
+
     limits = settings.limits
     protocol = type("BoundConnection", (Connection,), {"waiting": Waiting(limits)})
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
         http=protocol,
         ws="websockets-sansio",
         ws_max_size=WS_MESSAGE,
@@ -146,5 +150,7 @@ def make_server(
         server_header=False,
         access_log=False,
         log_config=None,
+        callback_notify=alive if watchdog_s else None,
+        timeout_notify=max(1, int((watchdog_s or 2) / 2)),
     )
     return Server(config, ready)

@@ -13,6 +13,7 @@ INTERRUPTED = 130
 
 # name: (module, one line of help). A test holds the line against the command itself.
 COMMANDS = {
+    "config": ("sensor.programs.config", "Check and show the configuration."),
     "demo": ("sensor.programs.demo", "Make a capture with attacks in it and replay it."),
     "events": ("sensor.programs.events", "List security events, or explain one."),
     "interfaces": ("sensor.programs.interfaces", "List the network interfaces of this host."),
@@ -20,6 +21,7 @@ COMMANDS = {
     "rules": ("sensor.programs.rules", "List, check, test and explain detection rules."),
     "run": ("sensor.programs.run", "Capture on interfaces and keep what is found."),
     "serve": ("sensor.programs.serve", "Serve the API, the WebSocket and the dashboard."),
+    "status": ("sensor.programs.status", "Show how the running daemon is."),
     "report": ("sensor.programs.report", "Show what a database of the sensor holds."),
     "respond": ("sensor.programs.respond", "Block the sources of attacks for a while (opt-in)."),
 }

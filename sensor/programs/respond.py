@@ -4,12 +4,12 @@ import json
 import signal
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from threading import Event
 from typing import Any
 
 import click
 
+from sensor.config import PATH as CONFIG
 from sensor.errors import InputMissing, SensorError, UsageError
 from sensor.model.address import address_text
 from sensor.model.event import time_text
@@ -23,7 +23,6 @@ from sensor.respond.settings import Settings, load
 from sensor.store.events import EventFilter
 from sensor.store.queries import open_reader
 
-CONFIG = "/etc/sensor/sensor.toml"
 POLL_S = 2.0
 SHOWN = 50
 
@@ -55,13 +54,6 @@ def command() -> None:
     """
 
 
-def settings_from(config: str | None) -> Settings:
-    """Of the file that was given; else of the usual one; else the defaults."""
-    if config is None:
-        config = CONFIG if Path(CONFIG).exists() else None
-    return load(config)
-
-
 # ---- run
 
 
@@ -82,7 +74,7 @@ def run(db: str, config: str | None, journal: str | None, once: bool, dry_run: b
     Needs CAP_NET_ADMIN, but not for a dry run. Does nothing unless `enabled = true`. Ends by
     SIGTERM or Ctrl-C; what is blocked stays so until its time is over, or `sensor respond undo`.
     """
-    settings = settings_from(config)
+    settings = load(config)
     if not settings.enabled:
         click.echo("Response is off: set `enabled = true` in [response] to turn it on.")
         return 0
@@ -157,7 +149,7 @@ def plan(db: str, config: str | None, journal: str | None, limit: int, as_json: 
 
     Limits per hour and at a time are not counted. Needs no privileges.
     """
-    settings = settings_from(config)
+    settings = load(config)
     with open_reader(db) as reader:
         events = [event for _, event in reader.events.matching(EventFilter(), limit)]
         ids = (event.id for event in events)
@@ -233,7 +225,7 @@ def status(
     db: str | None, config: str | None, journal: str | None, limit: int, as_json: bool
 ) -> None:
     """What the journal and, with CAP_NET_ADMIN, the kernel have. Changes nothing."""
-    settings = settings_from(config)
+    settings = load(config)
     now = wall_us()
     with open_journal(journal_of(db, journal)) as found:
         in_force = [a for a in found.open(dry_run=False) if (a.expires_at or 0) > now]
@@ -321,7 +313,7 @@ def undo(
     if bool(addresses) == everything:
         raise click.UsageError("give addresses, or --all")
     given = None if everything else [packed_argument(text) for text in addresses]
-    settings = settings_from(config)
+    settings = load(config)
     # Never used: nothing of a store is read to take something back.
     with JournalFile(journal_of(db, journal)) as file:
         done = Responder("", settings, file).undo(given)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import click
 
+from sensor.config import load
 from sensor.errors import CannotWrite, UsageError
 from sensor.model.text import printable
+from sensor.programs.notify import Notifier
 
-STORE = "/var/lib/sensor/sensor.db"
 PORT = 8765
 WEB = Path(__file__).parent.parent / "web"
 NEEDED = ("fastapi", "uvicorn", "websockets", "scipy")
@@ -46,9 +47,8 @@ def require_extra() -> None:
     "--store",
     "url",
     metavar="URL",
-    default=STORE,
-    show_default=True,
-    help="A database file, or sqlite:///, postgresql:// or clickhouse:// with a database.",
+    help="A database file, or sqlite:///, postgresql:// or clickhouse:// with a database."
+    "  [default: the daemon's, by its configuration]",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -86,7 +86,7 @@ def require_extra() -> None:
     help="Capacity of the link: utilization is not known without.",
 )
 def command(
-    url: str,
+    url: str | None,
     host: str,
     port: int,
     token_file: Path | None,
@@ -108,7 +108,8 @@ def command(
     from sensor.store.opening import opener  # noqa: PLC0415
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="sensor: %(message)s")
-    open_store = opener(url)
+    store = url or load(None).store.path
+    open_store = opener(store)
     open_store().close()  # says now what is wrong with it
     path = token_file or default_token_file()
     if token_file is None:
@@ -120,18 +121,25 @@ def command(
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listening.getsockname()[1]}/"
 
+    notifier = Notifier()
+
     def ready() -> None:
         is_terminal = sys.stderr.isatty()
-        click.echo(f"sensor: serving {printable(url_shown(url), 1000)} on {address}", err=True)
+        click.echo(f"sensor: serving {printable(url_shown(store), 1000)} on {address}", err=True)
         click.echo(
             f"sensor: open {address}?token={settings.token}"
             if is_terminal  # not into a log
             else f"sensor: the token is in {printable(str(path), 1000)}",
             err=True,
         )
+        notifier.tell(READY=1, STATUS=f"serving on {address}")
 
-    server = make_server(make_app(settings, open_store), settings, host, port, ready)
+    def beat() -> None:
+        notifier.tell(WATCHDOG=1)
+
+    server = make_server(make_app(settings, open_store), settings, ready, beat, notifier.watchdog_s)
     server.run(sockets=[listening])
+    notifier.tell(STOPPING=1)
     return 0
 
 

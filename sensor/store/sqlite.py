@@ -63,6 +63,10 @@ PLAIN = {  # field of WindowRows: statement; `seq` comes last
 }
 DETECTION = upsertion("detection_state", DetectionStateRow, "agent_id")
 STATE = "SELECT agent_id, saved_at, state FROM detection_state WHERE agent_id = ?"
+LAST_WINDOW = """
+    SELECT max(timestamp + window_s * 1000000) FROM capture_health
+    WHERE agent_id = ? AND boot_id IN (SELECT boot_id FROM agents WHERE source = 'live')
+"""
 METRICS = insertion("network_performance_metrics", MetricsRow, "seq", "id")
 AGENT = (
     insertion("agents", AgentRow)
@@ -182,6 +186,12 @@ class SqliteStore:
         with self._explained():
             row = self._db.execute(STATE, (agent_id,)).fetchone()
         return None if row is None else DetectionStateRow._make(row)
+
+    def last_window_end(self, agent_id: str) -> int | None:
+        """See Store.last_window_end."""
+        with self._explained():
+            found: int | None = self._db.execute(LAST_WINDOW, (agent_id,)).fetchone()[0]
+        return found
 
     def open_events(self, agent_id: str) -> list[SecurityEventRow]:
         """See Store.open_events."""

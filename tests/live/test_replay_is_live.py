@@ -47,8 +47,8 @@ def test_replay_is_live(tmp_path: Path) -> None:
     file = tmp_path / "live.pcap"
     local = ("--local", HOST4, "--local", HOST6)
     with two_namespaces() as net:
-        dump = ["tcpdump", "-i", "eth0", "--nano", "--immediate-mode", "-U", "-Z", "root", "-Q",
-                "inout", "-w", str(file), FILTER]  # fmt: skip
+        dump = ["tcpdump", "-i", "eth0", "--nano", "--immediate-mode", "-U", "-B", "65536", "-Z",
+                "root", "-Q", "inout", "-w", str(file), FILTER]  # fmt: skip
         with (
             server(net),
             subprocess.Popen(net.on_host(*dump), stderr=subprocess.PIPE, text=True) as other,

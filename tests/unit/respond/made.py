@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from sensor.config import convert
 from sensor.model.rows import SecurityEventRow, WindowRows
 from sensor.respond.settings import Settings, settings_of
 from sensor.store.sqlite import SqliteStore
@@ -59,7 +60,7 @@ def write(path: Path | str, *events: object, connections: tuple = (), live: bool
 
 
 def settings(**values: object) -> Settings:
-    return settings_of({"enabled": True, **values}, "[response]")
+    return settings_of(convert({"response": {"enabled": True, **values}}).response, "made")
 
 
 __all__ = ["BOOT", "US", "done", "flood", "settings", "with_evidence", "write"]
