@@ -65,8 +65,11 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def _http(_request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 500
-        return problem(status, str(getattr(error, "detail", "error")).lower())
+        if not isinstance(error, HTTPException):
+            raise error
+        answer = problem(error.status_code, error.detail.lower())
+        answer.headers.update(error.headers or {})
+        return answer
 
     @app.exception_handler(Busy)
     def _busy(_request: Request, error: Exception) -> Response:

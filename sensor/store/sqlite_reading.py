@@ -212,18 +212,28 @@ class SqliteReading:
         first = -(-scope.since // HOUR_US) * HOUR_US
         last = scope.until // HOUR_US * HOUR_US
         asked = (question, step_s, tuple(self._who(scope)))
+        # Never nothing, so that an answer always has its columns.
         made = [
             ask(replace(scope, since=since, until=until))
             for since, until in ((scope.since, first), (last, scope.until))
-            if since < until
+            if since < until or since == last
         ]
-        for hour in range(first, last, HOUR_US):
+        for hour in self._hours_of_runs(scope, first, last):
             answer = cache.get(hour, asked)
             if answer is None:
                 answer = ask(replace(scope, since=hour, until=hour + HOUR_US))
                 cache.put(hour, asked, answer, seq)
             made.append(answer)
         return made
+
+    def _hours_of_runs(self, scope: Scope, first: int, last: int) -> list[int]:
+        """Starts of the hours between, in which a run of the scope's agents had packets."""
+        hours: set[int] = set()
+        for run in self._runs(scope):
+            if run.first_packet is not None and run.last_packet is not None:
+                since = max(first, run.first_packet // HOUR_US * HOUR_US - HOUR_US)
+                hours.update(range(since, min(last, run.last_packet + 1), HOUR_US))
+        return sorted(hours)
 
     def _advance(self, cache: HourCache) -> int:
         """Drops the answers of hours that were written to since; the number of the next row."""
