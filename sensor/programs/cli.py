@@ -21,6 +21,7 @@ COMMANDS = {
     "replay": ("sensor.programs.replay", "Analyse capture files: report, JSON, SQLite."),
     "rules": ("sensor.programs.rules", "List, check, test and explain detection rules."),
     "run": ("sensor.programs.run", "Capture on interfaces and keep what is found."),
+    "serve": ("sensor.programs.serve", "Serve the API, the WebSocket and the dashboard."),
     "status": ("sensor.programs.status", "Show how the running daemon is."),
     "report": ("sensor.programs.report", "Show what a database of the sensor holds."),
     "respond": ("sensor.programs.respond", "Block the sources of attacks for a while (opt-in)."),

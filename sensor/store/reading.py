@@ -8,7 +8,7 @@ may block the writer.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
@@ -22,12 +22,25 @@ KEYS = ("agent_id", "endpoint", "region", "app", "role")  # what `by` may name
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose traffic and when. No agent and no workspace: everybody's."""
+    """Whose traffic and when. No agent and no workspace: everybody's.
+
+    `window_s`: windows of this length only. None is the usual length of each run: shorter windows
+    repeat what a usual one counts again.
+    """
 
     since: int
     until: int
     agent_ids: tuple[str, ...] = ()
     workspace_id: str | None = None
+    window_s: int | None = None
+
+
+class Closed(NamedTuple):
+    """A window that was written."""
+
+    agent_id: str
+    timestamp: int  # start, us
+    window_s: int
 
 
 @dataclass(slots=True)
@@ -56,10 +69,19 @@ class ReadingStore(Protocol):
         """Time of the newest packet of these agents, whatever the scope's period."""
         ...
 
+    def closed(self, after: int | None, limit: int) -> tuple[int, list[Closed]]:
+        """Windows written after the cursor `after`, oldest first, and the cursor to go on from.
+
+        None: no window, and the cursor as of now.
+        """
+        ...
+
     def metrics(self, scope: Scope, step_s: int | None, by: Sequence[str] = ()) -> Columns:
         """`bucket`, the keys, `windows`, `rows` and the sum of every counter of the metrics table.
 
-        A counter that the resolution used does not have, or that is unknown in all rows, is NaN.
+        Buckets begin at multiples of the step since 1970. A counter that the resolution used does
+        not have, or that is unknown in all rows, is NaN. `loss_segments`: data_segments of the rows
+        whose packets_lost is known, so that lost / (lost + these) is the loss rate.
         """
         ...
 
@@ -79,8 +101,8 @@ class ReadingStore(Protocol):
         ...
 
     def bins(self, scope: Scope) -> Columns:
-        """`timestamp` of seconds with traffic, `bins_in`, `bins_out`: octets of each 100 ms,
-        shape (n, 10). At most the newest 86,400 seconds of the scope."""
+        """`timestamp` of seconds with traffic, `bins_in`, `bins_out`, `bins_other`: octets of
+        each 100 ms, shape (n, 10). At most the newest 86,400 seconds of the scope."""
         ...
 
     def protocols(self, scope: Scope, step_s: int | None) -> Columns:
@@ -91,8 +113,14 @@ class ReadingStore(Protocol):
         """The newest `limit` connections that ended in the scope: the table's columns."""
         ...
 
+    def regions(self, scope: Scope, step_s: int | None) -> Columns:
+        """`bucket`, `agent_id`, `region`, `bytes`, `packets`, `connections`, `errors`,
+        `latency_sum_us`, `latency_count`: regional_metrics added up."""
+        ...
+
     def health(self, scope: Scope, step_s: int | None) -> Columns:
-        """`bucket`, sums of capture_health, `windows`, `degraded` and `blind` windows."""
+        """`bucket`, sums of capture_health, `windows`, `degraded` and `blind` windows, and
+        `window_s`: the seconds that they cover."""
         ...
 
     def events(self, which: EventFilter, limit: int, offset: int = 0) -> list[Stored]:
