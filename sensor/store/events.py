@@ -31,6 +31,8 @@ class EventFilter:
     until: int | None = None
     status: str | None = None  # open or resolved
     agent_id: str | None = None
+    agent_ids: tuple[str, ...] | None = None  # any of these
+    event_types: tuple[str, ...] | None = None  # any of these
 
     def where(self) -> tuple[str, list[object]]:
         """An SQL condition, and what to bind to it."""
@@ -50,6 +52,10 @@ class EventFilter:
             if value is not None:
                 parts.append(condition)
                 bound.append(value)
+        for name, values in (("agent_id", self.agent_ids), ("event_type", self.event_types)):
+            if values is not None:
+                parts.append(f"{name} IN ({', '.join('?' * len(values))})")
+                bound += values
         return " AND ".join(parts), bound
 
 
@@ -71,11 +77,12 @@ class Events:
         found: int | None = self._db.execute(NEWEST).fetchone()[0]
         return found
 
-    def matching(self, which: EventFilter, limit: int) -> list[Stored]:
-        """The newest `limit` of them, newest first."""
+    def matching(self, which: EventFilter, limit: int, offset: int = 0) -> list[Stored]:
+        """The newest `limit` of them after the first `offset`, newest first."""
         where, bound = which.where()
         # Of the same time, the one that was found later: an upsert leaves the rowid.
-        return self._stored(f"{where} ORDER BY detected_at DESC, rowid DESC LIMIT ?", *bound, limit)
+        condition = f"{where} ORDER BY detected_at DESC, rowid DESC LIMIT ? OFFSET ?"
+        return self._stored(condition, *bound, limit, offset)
 
     def count(self, which: EventFilter) -> int:
         where, bound = which.where()

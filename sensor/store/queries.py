@@ -200,25 +200,42 @@ def open_reader(path: str) -> Iterator[Reader]:
     InputMissing: there is none that may be read. DamagedCapture: it is no database of the sensor,
     of a newer version, or broken; also when that shows only while it is read.
     """
+    with explained(path), closing(open_readonly(path)) as db:
+        yield Reader(db)
+
+
+def open_readonly(path: str, *, any_thread: bool = False) -> sqlite3.Connection:
+    """A checked connection that cannot write; errors as open_reader()."""
     try:
         if not Path(path).is_file():
             raise InputMissing(path, "no such database")
     except OSError as error:  # a folder on the way that may not be searched
         raise InputMissing(path, (error.strerror or str(error)).lower()) from error
-    try:
-        with closing(connect_readonly(path)) as db:
+    with explained(path):
+        db = connect_readonly(path, any_thread=any_thread)
+        try:
             check(db, path)
-            yield Reader(db)
+        except BaseException:
+            db.close()
+            raise
+    return db
+
+
+@contextmanager
+def explained(path: str) -> Iterator[None]:
+    """Failures of SQLite as those of the input."""
+    try:
+        yield
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorname", "") == "SQLITE_CANTOPEN":
             raise InputMissing(path, str(error)) from error
         raise DamagedCapture(path, None, f"not a database of the sensor: {error}") from error
 
 
-def connect_readonly(path: str) -> sqlite3.Connection:
+def connect_readonly(path: str, *, any_thread: bool = False) -> sqlite3.Connection:
     """In a folder that cannot be written, WAL needs `immutable`: safe while there is no log."""
     uri = f"{Path(path).absolute().as_uri()}?mode=ro"
-    db = sqlite3.connect(uri, uri=True)
+    db = sqlite3.connect(uri, uri=True, check_same_thread=not any_thread)
     try:
         db.execute("PRAGMA user_version")
         db.execute("SELECT count(*) FROM sqlite_master")
@@ -226,7 +243,7 @@ def connect_readonly(path: str) -> sqlite3.Connection:
         db.close()
         if Path(f"{path}-wal").exists():
             raise
-        db = sqlite3.connect(f"{uri}&immutable=1", uri=True)
+        db = sqlite3.connect(f"{uri}&immutable=1", uri=True, check_same_thread=not any_thread)
     return db
 
 

@@ -59,7 +59,9 @@ class ReadingStore(Protocol):
     def metrics(self, scope: Scope, step_s: int | None, by: Sequence[str] = ()) -> Columns:
         """`bucket`, the keys, `windows`, `rows` and the sum of every counter of the metrics table.
 
-        A counter that the resolution used does not have, or that is unknown in all rows, is NaN.
+        Buckets begin at multiples of the step since 1970. A counter that the resolution used does
+        not have, or that is unknown in all rows, is NaN. `loss_segments`: data_segments of the rows
+        whose packets_lost is known, so that lost / (lost + these) is the loss rate.
         """
         ...
 
@@ -79,8 +81,8 @@ class ReadingStore(Protocol):
         ...
 
     def bins(self, scope: Scope) -> Columns:
-        """`timestamp` of seconds with traffic, `bins_in`, `bins_out`: octets of each 100 ms,
-        shape (n, 10). At most the newest 86,400 seconds of the scope."""
+        """`timestamp` of seconds with traffic, `bins_in`, `bins_out`, `bins_other`: octets of
+        each 100 ms, shape (n, 10). At most the newest 86,400 seconds of the scope."""
         ...
 
     def protocols(self, scope: Scope, step_s: int | None) -> Columns:
@@ -91,8 +93,14 @@ class ReadingStore(Protocol):
         """The newest `limit` connections that ended in the scope: the table's columns."""
         ...
 
+    def regions(self, scope: Scope, step_s: int | None) -> Columns:
+        """`bucket`, `agent_id`, `region`, `bytes`, `packets`, `connections`, `errors`,
+        `latency_sum_us`, `latency_count`: regional_metrics added up."""
+        ...
+
     def health(self, scope: Scope, step_s: int | None) -> Columns:
-        """`bucket`, sums of capture_health, `windows`, `degraded` and `blind` windows."""
+        """`bucket`, sums of capture_health, `windows`, `degraded` and `blind` windows, and
+        `window_s`: the seconds that they cover."""
         ...
 
     def events(self, which: EventFilter, limit: int, offset: int = 0) -> list[Stored]:

@@ -1,0 +1,50 @@
+"""What whole hours answered, kept until a row of theirs is written.
+
+Rows are only ever added, numbered ascending over all tables of the database: what came after the
+number last seen tells which hours to ask again. Rows that retention deletes stay in an answer for
+as long as it is kept.
+"""
+
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable
+from threading import Lock
+from typing import Any
+
+ROOM = 4096  # answers
+
+
+class HourCache:
+    """For all readers of one database; any thread."""
+
+    def __init__(self, room: int = ROOM) -> None:
+        self._room = room
+        self._lock = Lock()
+        self._kept: OrderedDict[tuple[int, Hashable], Any] = OrderedDict()
+        self.seq = 0  # rows numbered from here on were not looked at
+
+    def get(self, hour: int, question: Hashable) -> Any:
+        """None when it is not kept."""
+        with self._lock:
+            found = self._kept.get((hour, question))
+            if found is not None:
+                self._kept.move_to_end((hour, question))
+            return found
+
+    def put(self, hour: int, question: Hashable, answer: Any, seq: int) -> None:
+        """`seq`: of the cache, before the question was asked; a later one makes the answer old."""
+        with self._lock:
+            if seq == self.seq:
+                self._kept[hour, question] = answer
+                while len(self._kept) > self._room:
+                    self._kept.popitem(last=False)
+
+    def advance(self, seq: int, hours: Iterable[int] | None) -> None:
+        """Rows up to before `seq` are of these hours; None: of any."""
+        with self._lock:
+            if hours is None:
+                self._kept.clear()
+            else:
+                gone = set(hours)
+                for key in [key for key in self._kept if key[0] in gone]:
+                    del self._kept[key]
+            self.seq = seq

@@ -1,0 +1,535 @@
+"""A SQLite database as analytics read it, while a daemon writes to it.
+
+Every question is one statement without a transaction around it, so no reader holds the log back.
+Windows shorter than the usual one of their run repeat what a later window counts again (the
+daemon's 10-s rows): they are left out.
+
+`metrics()` and `latency()` read windows, or hours where windows of the period are gone. Whole hours
+of `latency()` come from `metrics_hourly` in any case: its histograms are merged already, exactly.
+"""
+
+import sqlite3
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from sensor.errors import DamagedCapture
+from sensor.model.rows import AgentRow, ConnectionRow
+from sensor.store.events import EventFilter, Events, Stored
+from sensor.store.hour_cache import HourCache
+from sensor.store.hours import HOUR_US
+from sensor.store.queries import open_readonly
+from sensor.store.reading import KEYS, Columns, Latency, Scope
+from sensor.store.slots import Merger, add_slots, from_json
+from sensor.store.sqlite_words import (
+    CDN_KEYS,
+    COUNTERS,
+    ENDPOINTS,
+    HEALTH,
+    HEALTH_SUMS,
+    INNER_HOURLY,
+    LOSS_SEGMENTS,
+    OF_HOURS,
+    OUTER_HOURLY,
+    WINDOW_SUMS,
+    Groups,
+    add_figures,
+    columns_of,
+    folded,
+    group_of,
+    merge_groups,
+    step_of,
+    tens,
+)
+
+Bound = Sequence[object] | Mapping[str, object]
+MOST_BINS = 86_400  # seconds that bins() answers
+LOOK_BACK = 4096  # newest rows of a run that tell how long its windows are
+LONG_WINDOW_S = 60  # a run with windows this long has its usual length
+HOUR_S = 3600
+BINS = ("bins_in", "bins_out", "bins_other")
+MOST_NEWS = 200_000  # new rows beyond which nothing that was kept is worth keeping
+NEXT_SEQ = "SELECT value FROM store_counters WHERE name = 'next_seq'"
+TOUCHED = " UNION ".join(
+    f"SELECT timestamp / {HOUR_US} FROM {table} WHERE seq >= :since"  # noqa: S608
+    for table in (
+        "network_performance_metrics", "bandwidth_seconds", "protocol_mix", "latency_histograms",
+        "regional_metrics", "capture_health",
+    )
+)  # fmt: skip
+
+
+def metrics_columns(keys: Sequence[str]) -> list[str]:
+    """What metrics() answers."""
+    return ["bucket", *keys, "windows", "rows", *COUNTERS, LOSS_SEGMENTS]
+
+
+def in_order(groups: Groups) -> list[Latency]:
+    """By bucket, then key."""
+    return [groups[at] for at in sorted(groups, key=lambda at: (at[0], [t or "" for t in at[1]]))]
+
+
+class SqliteReading:
+    """See reading.ReadingStore. One thread at a time; it may be another one each time.
+
+    InputMissing and DamagedCapture as open_reader().
+    """
+
+    def __init__(self, path: str, cache: HourCache | None = None) -> None:
+        """`cache`: shared by the readers of one file; without it nothing is kept."""
+        self.path = path
+        self._cache = cache
+        self._db = open_readonly(path, any_thread=True)
+        self._events = Events(self._db)
+        self._usual: dict[str, int] = {}  # boot_id: window_s of runs that are known for good
+
+    def close(self) -> None:
+        self._db.close()
+
+    # ---- who and when
+
+    def agents(self, workspace_id: str | None = None) -> list[AgentRow]:
+        names = ", ".join(AgentRow._fields)
+        rows = self._all(
+            f"SELECT {names} FROM agents WHERE ? IS NULL OR workspace_id = ?"  # noqa: S608
+            " ORDER BY coalesce(last_packet, 0), agent_id, boot_id",
+            (workspace_id, workspace_id),
+        )
+        return [AgentRow._make(row) for row in rows]
+
+    def newest(self, scope: Scope) -> int | None:
+        runs = self._runs(scope)
+        return max((run.last_packet for run in runs if run.last_packet is not None), default=None)
+
+    def _runs(self, scope: Scope) -> list[AgentRow]:
+        wanted = set(scope.agent_ids)
+        return [
+            run for run in self.agents(scope.workspace_id) if not wanted or run.agent_id in wanted
+        ]
+
+    def _who(self, scope: Scope) -> list[str]:
+        return sorted({run.agent_id for run in self._runs(scope)})
+
+    def _in(self, scope: Scope, time: str = "timestamp") -> tuple[str, list[object]]:
+        """The scope as a condition, and what to bind to it."""
+        who = self._who(scope)
+        marks = ", ".join("?" * len(who))
+        return f"agent_id IN ({marks}) AND {time} >= ? AND {time} < ?", [
+            *who,
+            scope.since,
+            scope.until,
+        ]
+
+    def _usual_window(self, scope: Scope) -> str:
+        """A condition that leaves out windows shorter than the usual of their run."""
+        lengths = {
+            run.boot_id: self._length(run)
+            for run in self._runs(scope)
+            if run.last_packet is not None and run.last_packet >= scope.since
+        }
+        known = [s for s in lengths.values() if s]
+        common = max(set(known), key=known.count) if known else LONG_WINDOW_S
+        others = "".join(
+            f" WHEN '{boot}' THEN {s}"
+            for boot, s in lengths.items()
+            if s and s != common and boot.isascii() and "'" not in boot
+        )
+        return f"window_s = CASE boot_id{others} ELSE {common} END" if others else (
+            f"window_s = {common}"
+        )  # fmt: skip
+
+    def _length(self, run: AgentRow) -> int:
+        """Seconds of a run's usual window: its longest; 0 when it has none left."""
+        known = self._usual.get(run.boot_id)
+        if known:
+            return known
+        until = run.last_packet if run.last_packet is not None else 0
+        longest = 0
+        for table in ("network_performance_metrics", "capture_health"):
+            found = self._all(
+                f"SELECT max(window_s) FROM (SELECT window_s, boot_id FROM {table}"  # noqa: S608
+                " WHERE agent_id = ? AND timestamp <= ? ORDER BY timestamp DESC LIMIT ?)"
+                " WHERE boot_id = ?",
+                (run.agent_id, until, LOOK_BACK, run.boot_id),
+            )
+            longest = max(longest, int(found[0][0] or 0))
+        if longest >= LONG_WINDOW_S:
+            self._usual[run.boot_id] = longest
+        return longest
+
+    def _by_hours(self, scope: Scope) -> bool:
+        """Whether windows of the scope are gone that its hours still know."""
+        first_hour = -(-scope.since // HOUR_US) * HOUR_US
+        for agent in self._who(scope):
+            oldest = self._all(
+                "SELECT min(timestamp) FROM network_performance_metrics"
+                " WHERE agent_id = ? AND timestamp >= ? AND timestamp < ?",
+                (agent, scope.since, scope.until),
+            )[0][0]
+            if oldest is None:
+                since, until = scope.since // HOUR_US * HOUR_US, scope.until
+            else:
+                since, until = first_hour, oldest // HOUR_US * HOUR_US
+            bound = {"agent": agent, "since": since, "until": until}
+            if until > since and self._all(f"{ENDPOINTS} SELECT 1 {OF_HOURS} LIMIT 1", bound):
+                return True
+        return False
+
+    # ---- whole hours, asked once
+
+    def _by_hour(
+        self, question: Hashable, scope: Scope, step_s: int | None, ask: Callable[[Scope], Any]
+    ) -> list[Any]:
+        """Answers for parts of the scope: its whole hours, which are kept, and its ends."""
+        step = step_s or HOUR_S
+        cache = self._cache
+        fits = HOUR_S % step == 0 or step % HOUR_S == 0
+        if cache is None or not fits or scope.until - scope.since < 2 * HOUR_US:
+            return [ask(scope)]
+        seq = self._advance(cache)
+        first = -(-scope.since // HOUR_US) * HOUR_US
+        last = scope.until // HOUR_US * HOUR_US
+        asked = (question, step_s, tuple(self._who(scope)))
+        made = [
+            ask(Scope(since, until, scope.agent_ids, scope.workspace_id))
+            for since, until in ((scope.since, first), (last, scope.until))
+            if since < until
+        ]
+        for hour in range(first, last, HOUR_US):
+            answer = cache.get(hour, asked)
+            if answer is None:
+                answer = ask(Scope(hour, hour + HOUR_US, scope.agent_ids, scope.workspace_id))
+                cache.put(hour, asked, answer, seq)
+            made.append(answer)
+        return made
+
+    def _advance(self, cache: HourCache) -> int:
+        """Drops the answers of hours that were written to since; the number of the next row."""
+        newest = int(self._all(NEXT_SEQ, ())[0][0])
+        since = cache.seq
+        if newest != since:
+            hours: set[int] | None = None
+            if 0 <= newest - since <= MOST_NEWS:
+                hours = {row[0] * HOUR_US for row in self._all(TOUCHED, {"since": since})}
+            cache.advance(newest, hours)
+        return newest
+
+    # ---- figures
+
+    def metrics(self, scope: Scope, step_s: int | None, by: Sequence[str] = ()) -> Columns:
+        keys = self._keys(by)
+        if self._by_hours(scope) and not set(keys) - {"agent_id", "endpoint"}:
+            return self._hourly_metrics(scope, step_s, keys)
+
+        def ask(part: Scope, step_s: int | None) -> Columns:
+            return self._window_metrics(part, step_s, keys)
+
+        return self._summed(ask, scope, step_s, ["bucket", *keys])
+
+    def _window_metrics(self, scope: Scope, step_s: int | None, keys: list[str]) -> Columns:
+        where, bound = self._in(scope)
+        group = ", ".join(map(str, range(1, len(keys) + 2)))
+        rows = self._all(
+            f"SELECT {', '.join([step_of('timestamp', scope, step_s), *keys])},"  # noqa: S608
+            f" count(DISTINCT timestamp), count(*), {WINDOW_SUMS}"
+            " FROM network_performance_metrics INDEXED BY idx_network_agent"
+            f" WHERE {where} AND {self._usual_window(scope)} GROUP BY {group} ORDER BY {group}",
+            bound,
+        )
+        return columns_of(rows, metrics_columns(keys))
+
+    def _hourly_metrics(self, scope: Scope, step_s: int | None, keys: list[str]) -> Columns:
+        rows: list[Sequence[object]] = []
+        grouped = ", ".join(["hour", *keys])
+        for agent in self._who(scope):
+            # An hour's windows are those of the endpoint that was seen in most of them.
+            rows += self._all(
+                f"{ENDPOINTS} SELECT {', '.join(['bucket', *keys])}, sum(windows), sum(counted),"  # noqa: S608
+                f" {OUTER_HOURLY} FROM (SELECT {step_of('hour', scope, step_s)} AS bucket,"
+                f" {grouped}, max(windows) AS windows, count(*) AS counted, {INNER_HOURLY}"
+                f" {OF_HOURS} GROUP BY {grouped}) GROUP BY {', '.join(['bucket', *keys])}",
+                {"agent": agent, "since": scope.since, "until": scope.until},
+            )
+        found = columns_of(rows, metrics_columns(keys))
+        return folded([found], ["bucket", *keys], maxima=("windows",))
+
+    def latency(
+        self, scope: Scope, step_s: int | None, by: Sequence[str] = (), kind: str | None = None
+    ) -> list[Latency]:
+        keys = self._keys(by)
+        made: Groups = {}
+        part = scope
+        if kind is None and not set(keys) - {"agent_id", "endpoint"}:
+            whole = step_s is None or step_s % HOUR_S == 0
+            if whole or self._by_hours(scope):
+                since, until = self._hour_latency(made, scope, step_s, keys)
+                # What is left are the ends of the scope, shorter than an hour each.
+                for part in (replace(scope, until=since), replace(scope, since=until)):
+                    if part.since < part.until:
+                        self._merge_windows(made, scope, part, step_s, keys, None)
+                return in_order(made)
+        self._merge_windows(made, scope, part, step_s, keys, kind)
+        return in_order(made)
+
+    def _merge_windows(
+        self,
+        made: Groups,
+        scope: Scope,
+        part: Scope,
+        step_s: int | None,
+        keys: list[str],
+        kind: str | None,
+    ) -> None:
+        ask = self._window_latency if kind is None else self._kind_latency
+        bucket = scope.since if step_s is None else None
+        for groups in self._by_hour(
+            ("latency", kind, *keys), part, step_s, lambda hour: ask(hour, step_s, keys, kind)
+        ):
+            merge_groups(made, groups, bucket)
+
+    def _hour_latency(
+        self,
+        made: Groups,
+        scope: Scope,
+        step_s: int | None,
+        keys: list[str],
+    ) -> tuple[int, int]:
+        """Adds the whole hours; from when to when they are."""
+        since = -(-scope.since // HOUR_US) * HOUR_US
+        until = max(scope.until // HOUR_US * HOUR_US, since)
+        columns = ", ".join([step_of("hour", scope, step_s), *keys])
+        for agent in self._who(scope):
+            for bucket, *rest in self._each(
+                f"{ENDPOINTS} SELECT {columns}, latency_count, latency_sum_us, latency_min_us,"
+                f" latency_max_us, jitter_count, jitter_sum_us, latency_slots {OF_HOURS}"
+                " AND (latency_count > 0 OR jitter_count > 0)",
+                {"agent": agent, "since": since, "until": until},
+            ):
+                *figures, slots = rest[len(keys) :]
+                latency = group_of(made, bucket, rest[: len(keys)])
+                add_figures(latency, *figures)
+                add_slots(latency.slots, from_json(slots))
+        return since, until
+
+    def _window_latency(
+        self, scope: Scope, step_s: int | None, keys: list[str], _kind: str | None
+    ) -> Groups:
+        where, bound = self._in(scope)
+        columns = ", ".join([step_of("timestamp", scope, step_s), *keys])
+        return self._decoded(
+            len(keys),
+            f"SELECT {columns}, latency_count, latency_sum_us, latency_min_us, latency_max_us,"  # noqa: S608
+            " jitter_count, jitter_sum_us, latency_hist"
+            f" FROM network_performance_metrics INDEXED BY idx_network_agent WHERE {where}"
+            f" AND {self._usual_window(scope)} AND (latency_count > 0 OR jitter_count > 0)",
+            bound,
+        )
+
+    def _kind_latency(
+        self, scope: Scope, step_s: int | None, keys: list[str], kind: str | None
+    ) -> Groups:
+        if set(keys) - {"agent_id"}:
+            raise ValueError("a kind of latency is known by agent only")
+        where, bound = self._in(scope)
+        columns = ", ".join([step_of("timestamp", scope, step_s), *keys])
+        return self._decoded(
+            len(keys),
+            f"SELECT {columns}, count, CAST(round(mean_us * count) AS INTEGER), min_us, max_us,"  # noqa: S608
+            f" 0, 0, histogram FROM latency_histograms WHERE {where} AND kind = ? AND count > 0"
+            f" AND {self._usual_window(scope)}",
+            [*bound, kind],
+        )
+
+    def _decoded(self, keys: int, sql: str, bound: Sequence[object]) -> Groups:
+        made: Groups = {}
+        mergers: dict[int, tuple[Latency, Merger]] = {}
+        for bucket, *rest in self._each(sql, bound):
+            *figures, blob = rest[keys:]
+            latency = group_of(made, bucket, rest[:keys])
+            add_figures(latency, *figures)
+            if blob is not None:
+                mergers.setdefault(id(latency), (latency, Merger()))[1].add(blob)
+        for latency, merger in mergers.values():
+            latency.slots = merger.slots()
+        return made
+
+    def kinds(self, scope: Scope) -> list[str]:
+        where, bound = self._in(scope)
+        rows = self._all(
+            f"SELECT DISTINCT kind FROM latency_histograms WHERE {where} AND count > 0 ORDER BY 1",  # noqa: S608
+            bound,
+        )
+        return [row[0] for row in rows]
+
+    # ---- traffic
+
+    def bandwidth(self, scope: Scope, step_s: int) -> Columns:
+        parts = self._by_hour("bandwidth", scope, step_s, lambda part: self._seconds(part, step_s))
+        return folded(parts, ["bucket"], maxima=("peak_in", "peak_out"))
+
+    def _seconds(self, scope: Scope, step_s: int) -> Columns:
+        where, bound = self._in(scope)
+        sides = ("bytes_in", "bytes_out", "bytes_other", "packets_in", "packets_out",
+                 "packets_other")  # fmt: skip
+        sums = ", ".join(f"sum({name}) AS {name}" for name in sides)
+        again = ", ".join(f"sum({name})" for name in sides)
+        rows = self._all(
+            f"SELECT {step_of('timestamp', scope, step_s)}, {again},"  # noqa: S608
+            " count(*), max(bytes_in), max(bytes_out)"
+            f" FROM (SELECT timestamp, {sums} FROM bandwidth_seconds WHERE {where}"
+            " GROUP BY timestamp) GROUP BY 1 ORDER BY 1",
+            bound,
+        )
+        return columns_of(rows, ["bucket", *sides, "seconds", "peak_in", "peak_out"])
+
+    def bins(self, scope: Scope) -> Columns:
+        where, bound = self._in(scope)
+        rows = self._all(
+            f"SELECT timestamp, {', '.join(BINS)} FROM bandwidth_seconds WHERE {where}"  # noqa: S608
+            " ORDER BY timestamp DESC LIMIT ?",
+            [*bound, 4 * MOST_BINS],
+        )
+        times, first = np.unique(np.array([row[0] for row in rows], np.int64), return_inverse=True)
+        made: Columns = {"timestamp": times}
+        for at, name in enumerate(BINS, 1):
+            summed = np.zeros((len(times), 10), np.int64)
+            np.add.at(summed, first, tens([row[at] for row in rows]))
+            made[name] = summed
+        return {name: column[-MOST_BINS:] for name, column in made.items()}
+
+    def _summed(
+        self,
+        ask: Callable[[Scope, int | None], Columns],
+        scope: Scope,
+        step_s: int | None,
+        keys: list[str],
+    ) -> Columns:
+        parts = self._by_hour(
+            (ask.__qualname__, *keys), scope, step_s, lambda part: ask(part, step_s)
+        )
+        if step_s is None:
+            parts = [
+                {**part, "bucket": np.full_like(part["bucket"], scope.since)} for part in parts
+            ]
+        return folded(parts, keys)
+
+    def protocols(self, scope: Scope, step_s: int | None) -> Columns:
+        return self._summed(self._protocols, scope, step_s, ["bucket", "leaf"])
+
+    def _protocols(self, scope: Scope, step_s: int | None) -> Columns:
+        where, bound = self._in(scope)
+        rows = self._all(
+            f"SELECT {step_of('timestamp', scope, step_s)}, leaf, sum(bytes), sum(packets),"  # noqa: S608
+            f" sum(connections) FROM protocol_mix WHERE {where} AND {self._usual_window(scope)}"
+            " GROUP BY 1, 2 ORDER BY 1, 2",
+            bound,
+        )
+        return columns_of(rows, ["bucket", "leaf", "bytes", "packets", "connections"])
+
+    def connections(self, scope: Scope, limit: int) -> Columns:
+        where, bound = self._in(scope, "ended_at")
+        names = ConnectionRow._fields
+        rows = self._all(
+            f"SELECT {', '.join(names)} FROM connections WHERE {where}"  # noqa: S608
+            " ORDER BY ended_at DESC, seq DESC LIMIT ?",
+            [*bound, limit],
+        )
+        return columns_of(rows, names)
+
+    def regions(self, scope: Scope, step_s: int | None) -> Columns:
+        return self._summed(self._regions, scope, step_s, ["bucket", "agent_id", "region"])
+
+    def _regions(self, scope: Scope, step_s: int | None) -> Columns:
+        where, bound = self._in(scope)
+        rows = self._all(
+            f"SELECT {step_of('timestamp', scope, step_s)}, agent_id, region, sum(bytes),"  # noqa: S608
+            " sum(packets), sum(connections), sum(errors), sum(latency_avg_us * latency_count),"
+            f" sum(latency_count) FROM regional_metrics WHERE {where}"
+            f" AND {self._usual_window(scope)} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+            bound,
+        )
+        return columns_of(rows, ["bucket", "agent_id", "region", "bytes", "packets", "connections",
+                                 "errors", "latency_sum_us", "latency_count"])  # fmt: skip
+
+    def health(self, scope: Scope, step_s: int | None) -> Columns:
+        return self._summed(self._health, scope, step_s, ["bucket"])
+
+    def _health(self, scope: Scope, step_s: int | None) -> Columns:
+        where, bound = self._in(scope)
+        rows = self._all(
+            f"SELECT {step_of('timestamp', scope, step_s)}, {HEALTH_SUMS},"  # noqa: S608
+            " count(*), sum(quality = 'degraded'), sum(quality = 'blind'), sum(window_s)"
+            f" FROM capture_health WHERE {where} AND {self._usual_window(scope)}"
+            " GROUP BY 1 ORDER BY 1",
+            bound,
+        )
+        return columns_of(rows, ["bucket", *HEALTH, "windows", "degraded", "blind", "window_s"])
+
+    # ---- events and places
+
+    def events(self, which: EventFilter, limit: int, offset: int = 0) -> list[Stored]:
+        with self._said():
+            return self._events.matching(which, limit, offset)
+
+    def count_events(self, which: EventFilter) -> int:
+        with self._said():
+            return self._events.count(which)
+
+    def nodes(self, scope: Scope) -> Columns:
+        return self._places(scope, "topology_nodes")
+
+    def links(self, scope: Scope) -> Columns:
+        return self._places(scope, "topology_links")
+
+    def _places(self, scope: Scope, table: str) -> Columns:
+        who = self._who(scope)
+        with self._said():
+            cursor = self._db.execute(
+                f"SELECT * FROM {table} WHERE agent_id IN ({', '.join('?' * len(who))})"  # noqa: S608
+                " AND last_seen >= ? AND first_seen < ?",
+                [*who, scope.since, scope.until],
+            )
+            return columns_of(cursor.fetchall(), [column[0] for column in cursor.description])
+
+    def cdn(self, scope: Scope, by: Sequence[str]) -> Columns:
+        if unknown := set(by) - set(CDN_KEYS):
+            raise ValueError(f"no such key: {sorted(unknown)}")
+        where, bound = self._in(scope)
+        keys = ", ".join(CDN_KEYS[name] for name in by)
+        group = ", ".join(str(n + 1) for n in range(len(by)))
+        rows = self._all(
+            f"SELECT {keys}{',' if keys else ''} count(*), sum(bytes), sum(origin_bytes),"  # noqa: S608
+            " sum(status >= 500), sum(origin_shield), count(origin_shield), sum(response_us),"
+            f" count(response_us) FROM cdn_requests WHERE {where}"
+            + (f" GROUP BY {group} ORDER BY {group}" if group else ""),
+            bound,
+        )
+        return columns_of(rows, [*by, "requests", "bytes", "origin_bytes", "errors", "shielded",
+                                 "shield_known", "response_sum_us", "response_count"])  # fmt: skip
+
+    # ---- SQL
+
+    @staticmethod
+    def _keys(by: Sequence[str]) -> list[str]:
+        if unknown := set(by) - set(KEYS):
+            raise ValueError(f"no such key: {sorted(unknown)}")
+        return list(by)
+
+    @contextmanager
+    def _said(self) -> Iterator[None]:
+        """What SQLite says against a question, in one line."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise DamagedCapture(self.path, None, f"cannot be read: {error}") from error
+
+    def _all(self, sql: str, bound: Bound) -> list[Any]:
+        with self._said():
+            return self._db.execute(sql, bound).fetchall()
+
+    def _each(self, sql: str, bound: Bound) -> Iterator[Any]:
+        with self._said():
+            yield from self._db.execute(sql, bound)
