@@ -23,6 +23,7 @@ COMMANDS = {
     "run": ("sensor.programs.run", "Capture on interfaces and keep what is found."),
     "serve": ("sensor.programs.serve", "Serve the API, the WebSocket and the dashboard."),
     "status": ("sensor.programs.status", "Show how the running daemon is."),
+    "top": ("sensor.programs.top", "Watch a sensor's database on the terminal."),
     "report": ("sensor.programs.report", "Show what a database of the sensor holds."),
     "respond": ("sensor.programs.respond", "Block the sources of attacks for a while (opt-in)."),
 }
