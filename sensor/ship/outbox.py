@@ -285,5 +285,3 @@ def now() -> int:
 def octets_of(row: Row) -> int:
     """Roughly what a row takes on its way."""
     return sum(len(v) if isinstance(v, str | bytes) else NUMBER_OCTETS for v in row)
-
-
