@@ -18,6 +18,7 @@ from sensor.capture.live import Interface
 from sensor.detect.detector import Detector
 from sensor.detect.rule import RuleSet
 from sensor.flow.backlog import Backlog, Behind
+from sensor.flow.clock import ClockWatch
 from sensor.flow.locality import Local
 from sensor.flow.meter import Consumer, Meter
 from sensor.flow.quic_initial import server_name
@@ -131,26 +132,34 @@ class Lane:
 
 
 class Health:
-    """A consumer that puts into a window's health what its interfaces dropped, and hands it on."""
+    """A consumer that puts into a window's health what a daemon can miss, and hands it on."""
 
-    def __init__(self, lane: Callable[[], Lane], behind: Behind[Work]) -> None:
+    def __init__(
+        self, lane: Callable[[], Lane], behind: Behind[Work], resume_ns: int | None
+    ) -> None:
         self.flows = behind.flows
         self._lane = lane
         self._behind = behind
+        self._resume_ns = resume_ns  # end of what a former run wrote, until the first window
+        self._clock = ClockWatch()
         self._before: dict[str, int] = {}
 
     def window(self, window: Window) -> None:
         lane = self._lane()
         interfaces = lane.plan.interfaces
-        now = {"kernel_drops": 0, "ring_freezes": 0, "interface_gaps": 0, "interface_gap_ms": 0}
+        now = {"kernel_drops": 0, "ring_freezes": 0, "interface_gaps": 0, "gap_ms": 0}
         for interface in interfaces:
             _, dropped, freezes = interface.ring.statistics()
             now["kernel_drops"] += dropped
             now["ring_freezes"] += freezes
             now["interface_gaps"] += interface.gaps
-            now["interface_gap_ms"] += int(interface.gap_s * 1000)
-        window["health"] |= {name: n - self._before.get(name, 0) for name, n in now.items()}
+            now["gap_ms"] += int(interface.gap_s * 1000)
+        risen = {name: n - self._before.get(name, 0) for name, n in now.items()}
         self._before = now
+        if self._resume_ns is not None and not all(i.is_inherited for i in interfaces):
+            risen["gap_ms"] += max(window["start_ns"] - self._resume_ns, 0) // 1_000_000
+        self._resume_ns = None
+        window["health"] |= {**risen, "clock_step_ms": self._clock.stepped_ms()}
         lane.marks[self._behind.windows] = [i.ring.finished for i in interfaces]
         self._behind.window(window)
 
@@ -233,11 +242,12 @@ class Daemon:
             lane.kept = number
 
         behind = Behind(self.backlog, index, kept)
-        meter = Meter(engine, (Health(lambda: lane, behind),), behind)
+        resume_us = self.backlog.workers[index].resume_us
+        resume_ns = None if resume_us is None else resume_us * 1000
+        meter = Meter(engine, (Health(lambda: lane, behind, resume_ns),), behind)
         lane = Lane(plan, run, engine, meter, behind)
-        if (resume := self.backlog.workers[index].resume_us) is not None:
-            for interface in plan.interfaces:
-                interface.ring.skip_before = resume * 1000
+        for interface in plan.interfaces:
+            interface.ring.skip_before = resume_ns or 0
         return lane
 
     @contextmanager

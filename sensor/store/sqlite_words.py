@@ -33,6 +33,7 @@ OUTER_HOURLY = ", ".join(
 HEALTH = (
     "received", "dropped", "interface_dropped", "truncated", "malformed", "unsupported",
     "flows_evicted", "flows_refused", "half_open_evicted", "endpoints_folded", "rows_lost",
+    "ring_freezes", "interface_gaps", "gap_ms", "windows_lost", "batches_lost",
 )  # fmt: skip
 HEALTH_SUMS = ", ".join(f"sum({name})" for name in HEALTH)
 CDN_KEYS = {
