@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sensor.model.rows import MetricsRow
 from sensor.store.hours import LOSS as HOUR_LOSS
 from sensor.store.hours import SUMS as HOUR_SUMS
-from sensor.store.reading import KEYS, Columns, Latency, Scope
+from sensor.store.reading import KEYS, Columns, Latency
 from sensor.store.slots import add_slots
 
 SECOND_US = 1_000_000
@@ -78,10 +78,10 @@ def columns_of(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Column
     }
 
 
-def step_of(time: str, scope: Scope, step_s: int | None) -> str:
-    """The start of a row's bucket, in SQL: steps are counted from 1970."""
+def step_of(time: str, step_s: int | None) -> str:
+    """The start of a row's bucket, in SQL: steps are counted from 1970; 0 for one step of all."""
     step = (step_s or 0) * SECOND_US
-    return f"{time} / {step} * {step}" if step else str(int(scope.since))
+    return f"{time} / {step} * {step}" if step else "0"
 
 
 Key = tuple[str | None, ...]
@@ -146,16 +146,15 @@ def folded(parts: Sequence[Columns], keys: Sequence[str], maxima: Sequence[str] 
     return {name: made[name] for name in names}
 
 
-def merge_groups(parts: Sequence[Groups], bucket: int | None) -> Groups:
-    """The sum of the parts, which stay as they are; `bucket`: the one that all come into."""
+def merge_groups(parts: Sequence[Groups]) -> Groups:
+    """The sum of the parts, which stay as they are."""
     made: Groups = {}
     shared: set[tuple[int, Key]] = set()  # groups that are still some part's own
     for part in parts:
-        for (start, key), group in part.items():
-            at = start if bucket is None else bucket, key
+        for at, group in part.items():
             found = made.get(at)
             if found is None:
-                made[at] = group if at[0] == group.bucket else replace(group, bucket=at[0])
+                made[at] = group
                 shared.add(at)
                 continue
             if at in shared:

@@ -67,7 +67,7 @@ class Traffic:
             for s in range(60)
         ]  # fmt: skip
         return WindowRows(
-            agent(at + 59 * US),
+            agent(at + 59 * US)._replace(first_packet=at),
             rows,
             (),
             seconds,
