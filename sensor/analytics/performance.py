@@ -64,7 +64,7 @@ def analyse(
             scope,
             fine,
             places,
-            merged(latency),
+            merged(store.latency(scope, None)),
             seconds,
             include_geographic=include_geographic,
             capacity_mbps=capacity_mbps,

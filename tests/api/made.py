@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
+from socket import SO_SNDBUF, SOL_SOCKET
 from threading import Thread
 from time import monotonic, sleep
 
@@ -79,10 +80,14 @@ def fill(path: str, windows: int = WINDOWS) -> dict[tuple[int, str], list[int]]:
 
 
 @contextmanager
-def serving(path: str, limits: Limits | None = None, **more: object) -> Iterator[tuple[str, int]]:
+def serving(
+    path: str, limits: Limits | None = None, send_buffer: int = 0, **more: object
+) -> Iterator[tuple[str, int]]:
     """An API on a real socket; its address."""
     settings = ApiSettings(token=TOKEN, limits=limits or Limits(), **more)  # type: ignore[arg-type]
     listening = listen("127.0.0.1", 0)
+    if send_buffer:
+        listening.setsockopt(SOL_SOCKET, SO_SNDBUF, send_buffer)
     server = make_server(make_app(settings, opener(path)), settings)
     thread = Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
