@@ -77,11 +77,11 @@ class Impatient(asyncio.Protocol):
             self._taking = None
 
 
-class WebSocket(Impatient, WebSocketsSansIOProtocol):  # type: ignore[misc]
+class WebSocket(Impatient, WebSocketsSansIOProtocol):
     """One client's WebSocket."""
 
 
-class Connection(Impatient, H11Protocol):  # type: ignore[misc]
+class Connection(Impatient, H11Protocol):
     """One client's connection."""
 
     waiting: Waiting  # of the subclass that a server makes for itself

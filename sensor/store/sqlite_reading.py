@@ -350,7 +350,7 @@ class SqliteReading:
 
     def _whole_hours(self, scope: Scope) -> tuple[int, int]:
         """From when to when the scope has all windows of its hours; the last may still go on."""
-        since = -(-scope.since // HOUR_US) * HOUR_US
+        since = min(-(-scope.since // HOUR_US) * HOUR_US, scope.until)
         newest = self.newest(scope)
         is_newest_in = newest is not None and newest < scope.until
         until = -(-scope.until // HOUR_US) if is_newest_in else scope.until // HOUR_US
