@@ -15,6 +15,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "config": ("sensor.programs.config", "Check and show the configuration."),
     "demo": ("sensor.programs.demo", "Make a capture with attacks in it and replay it."),
+    "doctor": ("sensor.programs.doctor", "Check what the daemon needs, with the mend for each."),
     "events": ("sensor.programs.events", "List security events, or explain one."),
     "interfaces": ("sensor.programs.interfaces", "List the network interfaces of this host."),
     "replay": ("sensor.programs.replay", "Analyse capture files: report, JSON, SQLite."),
@@ -22,6 +23,7 @@ COMMANDS = {
     "run": ("sensor.programs.run", "Capture on interfaces and keep what is found."),
     "serve": ("sensor.programs.serve", "Serve the API, the WebSocket and the dashboard."),
     "status": ("sensor.programs.status", "Show how the running daemon is."),
+    "top": ("sensor.programs.top", "Watch a sensor's database on the terminal."),
     "report": ("sensor.programs.report", "Show what a database of the sensor holds."),
     "respond": ("sensor.programs.respond", "Block the sources of attacks for a while (opt-in)."),
 }

@@ -18,13 +18,14 @@ from sensor.programs import sandbox
 from sensor.programs.agents import plans_of
 from sensor.programs.daemon import Daemon
 from sensor.programs.detection import OPERATOR_RULES, shipped_rules
-from sensor.programs.journal import say, say_error
+from sensor.programs.journal import journal, say, say_error
 from sensor.programs.notify import Notifier
 from sensor.programs.options import LocalPrefix
 from sensor.programs.reload import Reloader
 from sensor.programs.status import Reporter, status_path
 from sensor.store.retention import Limits
 
+SWITCH_S = 0.5e-3  # how long the writer may make the capturing thread wait for the interpreter
 READABLE = ("/usr", "/lib", "/lib64", "/etc", "/proc", "/sys", "/dev")
 
 
@@ -62,7 +63,7 @@ READABLE = ("/usr", "/lib", "/lib64", "/etc", "/proc", "/sys", "/dev")
     "--ring",
     type=click.IntRange(1, 1024),
     metavar="MiB",
-    help="Size of each interface's ring.  [default: 32]",
+    help="Size of each interface's ring.  [default: 64]",
 )
 @click.option(
     "--rules",
@@ -87,6 +88,8 @@ def command(file: str | None, **options: object) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     signal.signal(signal.SIGHUP, lambda *_: asked.set())
+    sys.setswitchinterval(SWITCH_S)
+    journal()  # connected now: later the sandbox forbids it
     notifier = Notifier()
     with ExitStack() as stack:
         plans = plans_of(settings, notifier, stack)
@@ -106,6 +109,7 @@ def command(file: str | None, **options: object) -> int:
         say(f"capturing on {told} into {db}")
         watch = Thread(target=reporter.work, name="status", daemon=True)
         watch.start()
+        reporter.write()
         notifier.tell(READY=1, STATUS=f"capturing on {told}")
         daemon.until(stop, asked, lambda: reporter.reloading(keeper.reload))
         reporter.stop()

@@ -85,10 +85,9 @@ def drop_capabilities() -> None:
 def forbid_calls(never_written: Iterable[int]) -> bool:
     """seccomp(2): EPERM for what the daemon has no use for; `never_written`: descriptors that are
     only read. False on a machine whose numbers are not known here."""
-    known = MACHINES.get(platform.machine())
-    if known is None or struct.calcsize("P") != 8:
+    if not knows_machine():
         return False
-    column, arch = known
+    column, arch = MACHINES[platform.machine()]
     steps = [(LD, 0, 0, ARCH), (JEQ, 1, 0, arch), (RET, 0, 0, KILL), (LD, 0, 0, NR)]
     if column == 0:
         steps += [(JGE, 0, 1, X32), (RET, 0, 0, EPERM_)]
@@ -107,9 +106,19 @@ def forbid_calls(never_written: Iterable[int]) -> bool:
     return True
 
 
+def knows_machine() -> bool:
+    """Whether forbid_calls() has this machine's numbers."""
+    return platform.machine() in MACHINES and struct.calcsize("P") == 8
+
+
+def landlock_version() -> int:
+    """Of the kernel's interface; less than 1: there is none."""
+    return int(libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), VERSION))
+
+
 def confine(writable: Iterable[Path], readable: Iterable[Path]) -> bool:
     """landlock(7): no file but those beneath these folders. False where the kernel has none."""
-    version = libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), VERSION)
+    version = landlock_version()
     if version < 1:
         return False
     handled = HANDLED[min(version, len(HANDLED)) - 1]

@@ -7,7 +7,7 @@ that is kept of them. A step that has shipped is never edited.
 import sqlite3
 from collections.abc import Iterator
 
-from sensor.store.tables import DETECTION, EVENTS_2, SCHEMA_1
+from sensor.store.tables import DETECTION, EVENTS_2, SCHEMA_1, SHIPPING_3
 from sensor.store.utils import Database, Migrations
 from sensor.store.views import VIEWS
 
@@ -42,7 +42,16 @@ def m0002_detection(db: Database) -> None:
         execute(statement)
     execute("INSERT INTO network_security_events SELECT * FROM kept ORDER BY rowid")
     execute("DROP TABLE kept")
-    execute("PRAGMA user_version = 2")  # the last step sets tables.CURRENT
+    execute("PRAGMA user_version = 2")
+
+
+@migrations()
+def m0003_shipping(db: Database) -> None:
+    """Nothing had been shipped before: the cursors' table is empty."""
+    db.conn.execute("DROP TABLE shipping_cursors")
+    for statement in statements(SHIPPING_3):
+        db.conn.execute(statement)
+    db.conn.execute("PRAGMA user_version = 3")  # the last step sets tables.CURRENT
 
 
 def migrate(connection: sqlite3.Connection) -> None:

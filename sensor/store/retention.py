@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from sensor.model.rows import AgentRow
+from sensor.store.gaps import note_gap
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -88,9 +89,8 @@ class Retention:
         gone = 0
         with self._transaction():
             for table, time, condition, age in self._limits.by_table():
-                statement = f"DELETE FROM {table} WHERE {time} < ? {condition} AND {OF_RUN}"  # noqa: S608
-                bound = (newest - age, *who, agent.agent_id)
-                gone += self._db.execute(statement, bound).rowcount
+                where = f"{time} < ? {condition} AND {OF_RUN}"
+                gone += self._delete(table, where, (newest - age, *who, agent.agent_id), "age")
             self._count("rows_expired", gone)
         self._give_back()
         return gone
@@ -129,10 +129,7 @@ class Retention:
             return 0
         low, high = min(b[0] for b in known), max(b[1] for b in known)
         cut = low + (high - low) // STEPS + 1
-        return sum(
-            self._db.execute(f"DELETE FROM {table} WHERE seq < ?", (cut,)).rowcount  # noqa: S608
-            for table in NUMBERED
-        )
+        return sum(self._delete(table, "seq < ?", (cut,), "size") for table in NUMBERED)
 
     def _last_resort(self) -> int:
         """The oldest tenth of the hours, then of the events."""
@@ -140,8 +137,14 @@ class Retention:
             low, high = self._db.execute(f"SELECT min({time}), max({time}) FROM {table}").fetchone()  # noqa: S608
             if low is not None:
                 cut = low + (high - low) // STEPS + 1
-                return self._db.execute(f"DELETE FROM {table} WHERE {time} < ?", (cut,)).rowcount  # noqa: S608
+                return self._delete(table, f"{time} < ?", (cut,), "size")
         return 0
+
+    def _delete(self, table: str, where: str, bound: tuple[object, ...], reason: str) -> int:
+        """How many rows went; those that were still to be shipped are named."""
+        if table != "metrics_hourly":  # has no numbers: its windows have
+            note_gap(self._db, table, where, bound, reason)
+        return self._db.execute(f"DELETE FROM {table} WHERE {where}", bound).rowcount  # noqa: S608
 
     def _give_back(self) -> None:
         """Return free pages to the file system; a reader in the way only puts it off."""

@@ -94,7 +94,7 @@ def reason(error: sqlite3.Error) -> str:
 
 
 class SqliteStore:
-    """Writes a database file; made new (mode 0600) when there is none.
+    """Writes a database file; made new when there is none.
 
     Errors: CannotWrite, in one line, for a folder or file that cannot be written, a file that is no
     database, another program's, of a newer version, or in use by another writer.
@@ -117,6 +117,11 @@ class SqliteStore:
 
     # ---- opening
 
+    def _mode(self) -> int:
+        """Nobody else's; in a service's own folder its group's, too, if its UMask= lets them."""
+        own = os.environ.get("STATE_DIRECTORY", "").split(":")
+        return 0o640 if os.path.dirname(os.path.abspath(self.path)) in own else 0o600
+
     def _lock(self) -> int:
         lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -128,7 +133,7 @@ class SqliteStore:
 
     def _look(self) -> bool:
         """Whether the file is new; CannotWrite when it is there but no SQLite database."""
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._mode())
         with open(descriptor, "rb") as file:
             head = file.read(len(MAGIC))
         if head and head != MAGIC:

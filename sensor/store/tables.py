@@ -9,7 +9,7 @@ A migration that has shipped is never edited: what changes comes as a further mi
 """
 
 APPLICATION_ID = 0x53454E53  # "SENS": tells whose database it is
-CURRENT = 2  # user_version after the last migration
+CURRENT = 3  # user_version after the last migration
 
 METRICS = """
 CREATE TABLE network_performance_metrics ( -- What one agent had with one endpoint in one window; the specification's columns, then ours.
@@ -443,4 +443,33 @@ CREATE TABLE detection_state ( -- What detection knows of an agent: baselines an
     saved_at INTEGER NOT NULL, -- us since 1970 UTC, packet time
     state TEXT NOT NULL CHECK (json_valid(state)) -- JSON, at most 4 MiB
 ) STRICT;
+"""
+
+# ---- schema 3: shipping: a retry is the batch that it was, and what was never shipped is named
+
+SHIPPING_3 = """
+CREATE TABLE shipping_cursors ( -- How far each destination has acknowledged.
+    destination TEXT NOT NULL, -- URL without credentials
+    table_name TEXT NOT NULL, -- which table
+    acknowledged_seq INTEGER NOT NULL, -- all rows up to this one arrived; metrics_hourly: the hours of the windows up to this one
+    pending_seq INTEGER, -- last row of the batch that is on its way, so that a retry is the same batch; NULL when none is
+    rows INTEGER NOT NULL DEFAULT 0, -- rows that arrived so far
+    updated_at INTEGER NOT NULL, -- us since 1970 UTC, wall clock
+    last_error TEXT, -- newest failure, one line; NULL once it is over
+    PRIMARY KEY (destination, table_name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE shipping_gaps ( -- Rows that a destination will never get: deleted before it had them, or refused by it.
+    destination TEXT NOT NULL, -- as in shipping_cursors
+    table_name TEXT NOT NULL, -- which table
+    agent_id TEXT NOT NULL, -- UUID of the agent
+    boot_id TEXT NOT NULL, -- run of the agent
+    reason TEXT NOT NULL CHECK (reason IN ('age', 'size', 'refused')), -- too old, no room for them, or the destination could not take them
+    first_seq INTEGER NOT NULL, -- number of the first of them
+    last_seq INTEGER NOT NULL, -- number of the last of them
+    rows INTEGER NOT NULL, -- how many between the two
+    noted_at INTEGER NOT NULL, -- us since 1970 UTC, wall clock
+    detail TEXT, -- the destination's words, one line
+    PRIMARY KEY (destination, table_name, agent_id, boot_id, reason)
+) STRICT, WITHOUT ROWID;
 """

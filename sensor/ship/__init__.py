@@ -1,0 +1,1 @@
+"""Rows leave the host: outbox, shipper, and one exporter per kind of destination."""
