@@ -3,6 +3,7 @@
 The definitions are those of `sensor.metrics.registry`: a replay's figures and these agree.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -55,12 +56,16 @@ def analyse(
     runs = runs_of(store, scope)
     spans = observed(runs, period.since, period.until)
     steps = coarser(fine, period.step_s)
+    latency = store.latency(scope, None, ("endpoint",))
+    seconds = store.bandwidth(scope, period.step_s)
     return {
         **network_metrics(
             store,
             scope,
             fine,
             places,
+            merged(store.latency(scope, None)),
+            seconds,
             include_geographic=include_geographic,
             capacity_mbps=capacity_mbps,
         ),
@@ -70,9 +75,14 @@ def analyse(
         "coverage": coverage(spans, period),
         "latency_kinds": latency_kinds(store, scope),
         "series": timeline(
-            store, scope, period.step_s, local_known=is_local_known(runs), steps=steps
+            store,
+            scope,
+            period.step_s,
+            local_known=is_local_known(runs),
+            steps=steps,
+            seconds=seconds,
         ),
-        "endpoints": endpoints(store, scope, places),
+        "endpoints": endpoints(store, scope, places, latency),
     }
 
 
@@ -81,6 +91,8 @@ def network_metrics(
     scope: Scope,
     windows: Columns,
     places: Columns,
+    latency: Latency,
+    traffic: Columns,
     *,
     include_geographic: bool = True,
     capacity_mbps: float | None = None,
@@ -89,13 +101,12 @@ def network_metrics(
     `health` and `reasons`.
 
     windows: its metrics by window (or step), all endpoints together; places: by endpoint, region
-    and app.
+    and app; traffic: its seconds, by any step.
     """
     runs = runs_of(store, scope)
     spans = observed(runs, scope.since, scope.until)
     seconds = observed_seconds(spans)
     newest = runs[-1] if runs else None
-    latency = merged(store.latency(scope, None))
     health = health_of(store, scope)
     mix = protocol_bytes(store, scope)
     reasons: dict[str, str] = {}
@@ -107,7 +118,7 @@ def network_metrics(
         ),
         "latency_metrics": latency_metrics(latency, windows, health["quality"], reasons),
         "bandwidth_metrics": bandwidth_metrics(
-            store, scope, windows, seconds, is_local_known(runs), capacity_mbps, reasons
+            store, scope, windows, traffic, seconds, is_local_known(runs), capacity_mbps, reasons
         ),
         "connection_metrics": connection_metrics(windows, seconds, reasons),
         "protocol_distribution": protocol_distribution(mix, places),
@@ -130,7 +141,11 @@ def window_metrics(
     scope = Scope(closed.timestamp, until, (closed.agent_id,), None, closed.window_s)
     windows = store.metrics(scope, None)
     places = store.metrics(scope, None, ("endpoint", "region", "app"))
-    return network_metrics(store, scope, windows, places, capacity_mbps=capacity_mbps)
+    latency = merged(store.latency(scope, None))
+    traffic = store.bandwidth(scope, closed.window_s)
+    return network_metrics(
+        store, scope, windows, places, latency, traffic, capacity_mbps=capacity_mbps
+    )
 
 
 def is_local_known(runs: list[AgentRow]) -> bool:
@@ -190,14 +205,14 @@ def bandwidth_metrics(
     store: ReadingStore,
     scope: Scope,
     steps: Columns,
+    traffic: Columns,
     seconds: float,
     local_known: bool,
     capacity_mbps: float | None,
     reasons: dict[str, str],
 ) -> dict[str, Any]:
     where = "bandwidth_metrics"
-    per_day = store.bandwidth(scope, 86_400)
-    octets = [float(per_day[name].sum()) for name in ("bytes_in", "bytes_out", "bytes_other")]
+    octets = [float(traffic[name].sum()) for name in ("bytes_in", "bytes_out", "bytes_other")]
     windows = added(total(steps, "bytes_received"), total(steps, "bytes_sent")) or 0.0
     # Seconds are kept for two days: beyond, the endpoints' windows know the octets.
     is_whole = sum(octets) >= 0.98 * windows
@@ -208,8 +223,8 @@ def bandwidth_metrics(
     )
     ingress, egress = mbps(received, seconds), mbps(sent, seconds)
     peaks = [
-        max(mbps(float(per_day[name].max()), 1.0) or 0.0, mean or 0.0)
-        if len(per_day[name])
+        max(mbps(float(traffic[name].max()), 1.0) or 0.0, mean or 0.0)
+        if len(traffic[name])
         else None
         for name, mean in (("peak_in", ingress), ("peak_out", egress))
     ]
@@ -225,7 +240,7 @@ def bandwidth_metrics(
         for name in ("peak_ingress_mbps", "peak_egress_mbps"):
             reasons[f"{where}.{name}"] = (
                 "the busiest second of the newest two days, a lower bound"
-                if len(per_day["bucket"])
+                if len(traffic["bucket"])
                 else EXPIRED
             )
     if not local_known:
@@ -333,14 +348,16 @@ def latency_kinds(store: ReadingStore, scope: Scope) -> dict[str, Any]:
     return made
 
 
-def endpoints(store: ReadingStore, scope: Scope, places: Columns) -> list[dict[str, Any]]:
+def endpoints(
+    store: ReadingStore, scope: Scope, places: Columns, groups: Iterable[Latency]
+) -> list[dict[str, Any]]:
     """The busiest endpoints; percentiles over the scope, region as last seen."""
     regions: dict[str, str | None] = {}
     for name, region in zip(places["endpoint"].tolist(), places["region"].tolist(), strict=True):
         regions[name] = region or regions.get(name)
     found = store.metrics(scope, None, ("endpoint",))
     octets = found["bytes_sent"] + found["bytes_received"]
-    latency = {group.key[0]: group for group in store.latency(scope, None, ("endpoint",))}
+    latency = {group.key[0]: group for group in groups}
     made = []
     for at in np.argsort(-octets, kind="stable")[:MOST_ENDPOINTS].tolist():
         name = found["endpoint"][at]
