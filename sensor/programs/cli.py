@@ -21,6 +21,8 @@ COMMANDS = {
     "rules": ("sensor.programs.rules", "List, check, test and explain detection rules."),
     "run": ("sensor.programs.run", "Capture on interfaces and keep what is found."),
     "report": ("sensor.programs.report", "Show what a database of the sensor holds."),
+    "ship": ("sensor.programs.ship", "Ship rows to a central store."),
+    "store": ("sensor.programs.store", "Make, upgrade and tidy up a central store."),
     "respond": ("sensor.programs.respond", "Block the sources of attacks for a while (opt-in)."),
 }
 

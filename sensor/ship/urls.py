@@ -73,6 +73,4 @@ def destinations(given: tuple[str, ...], credentials: list[str]) -> list[str]:
     """
     kept = {public(url): url for url in credentials}
     wanted = {public(url): url for url in given} or kept
-    return [
-        kept.get(name, url) if not has_password(url) else url for name, url in wanted.items()
-    ]
+    return [kept.get(name, url) if not has_password(url) else url for name, url in wanted.items()]

@@ -271,5 +271,3 @@ def schema(name: str = "public") -> Iterator[str]:
         yield from create_table(table)
     yield FUNCTIONS.replace("{schema}", quoted(name))
     yield VIEW
-
-
