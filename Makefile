@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export SENSOR_JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format unit test-system lab bench calibrate fuzz build clean
+.PHONY: help demo test lint format unit test-system install-service lab bench calibrate fuzz build clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -33,6 +33,9 @@ unit: build  ## pytest, without what needs root
 
 test-system: build  ## root on Debian: tshark, network namespaces, sanitizers, a smoke of every fuzzer
 	.ci/system
+
+install-service:  ## root: /opt/sensor, the systemd units and their users
+	.ci/install-service
 
 lab: build  ## root: real attack tools against a real nginx, judged; table in docs/detection.md
 	.ci/need-lab

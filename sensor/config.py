@@ -94,7 +94,7 @@ class Capture(Table, frozen=True):
     promiscuous: Annotated[bool, Meta(description="packets for others, too")] = False
     ring_mib: Annotated[
         int, Meta(ge=1, le=1024, description="memory of each interface's ring, MiB")
-    ] = 32
+    ] = 64
     local: Annotated[
         tuple[Short, ...],
         Meta(description="prefixes that are the agent's own; none: its addresses", max_length=64),

@@ -39,7 +39,7 @@ def added(*parts: float | None) -> float | None:
 
 def ratio(part: float | None, whole: float | None, digits: int = 9) -> float | None:
     """part / whole; None where one is unknown or there is nothing to divide by."""
-    return None if part is None or not whole else round(part / whole, digits)
+    return None if part is None or not whole else round(float(part) / float(whole), digits)
 
 
 def milliseconds(us: float | None) -> float | None:

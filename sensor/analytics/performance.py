@@ -3,6 +3,8 @@
 The definitions are those of `sensor.metrics.registry`: a replay's figures and these agree.
 """
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,10 +26,11 @@ from sensor.analytics.microbursts import bursts
 from sensor.analytics.timeframe import Period, observed, observed_seconds, runs_of
 from sensor.analytics.timeline import coarser, timeline
 from sensor.model.rows import AgentRow
-from sensor.store.reading import Columns, Latency, ReadingStore, Scope
+from sensor.store.reading import Closed, Columns, Latency, ReadingStore, Scope
 
 WINDOW_S = 60
 DAY_S = 86_400
+SECOND_US = 1_000_000
 HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
 MOST_ENDPOINTS = 50
 TCP_LEAVES = ("http", "https", "websocket", "grpc", "other_tcp")
@@ -47,47 +50,107 @@ def analyse(
 ) -> dict[str, Any]:
     """The answer of GET performance. Figures without samples are None, never 0."""
     scope = period.scope(agent_id)
-    runs = runs_of(store, scope)
-    spans = observed(runs, period.since, period.until)
-    seconds = observed_seconds(spans)
-    newest = runs[-1] if runs else None
-    local_known = newest is not None and newest.local_source != "unknown"
     # As fine as windows where that is not too much; steps and totals are sums of these.
     fine = store.metrics(scope, WINDOW_S if period.seconds <= DAY_S else period.step_s)
-    steps = coarser(fine, period.step_s)
     places = store.metrics(recent(scope), None, ("endpoint", "region", "app"))
-    latency = merged(store.latency(scope, None))
-    health = health_of(store, scope)
-    reasons: dict[str, str] = {}
-    mix = protocol_bytes(store, scope)
+    runs = runs_of(store, scope)
+    spans = observed(runs, period.since, period.until)
+    steps = coarser(fine, period.step_s)
+    latency = store.latency(scope, None, ("endpoint",))
+    seconds = store.bandwidth(scope, period.step_s)
     return {
-        "agent_id": agent_id,
-        "network_id": newest.network_id if newest else None,
-        "measurement_period": (
-            f"{time_text(spans[0][0])}/{time_text(spans[-1][1])}" if spans else None
-        ),
-        "latency_metrics": latency_metrics(latency, steps, health["quality"], reasons),
-        "bandwidth_metrics": bandwidth_metrics(
-            store, scope, steps, seconds, local_known, capacity_mbps, reasons
-        ),
-        "connection_metrics": connection_metrics(fine, seconds, reasons),
-        "protocol_distribution": protocol_distribution(mix, places),
-        "geographic_distribution": (
-            geographic_distribution(store, scope, newest) if include_geographic else None
+        **network_metrics(
+            store,
+            scope,
+            fine,
+            places,
+            merged(store.latency(scope, None)),
+            seconds,
+            include_geographic=include_geographic,
+            capacity_mbps=capacity_mbps,
         ),
         "timeframe": period.timeframe,
         "since": time_text(period.since),
         "until": time_text(period.until),
-        "quality": health["quality"],
-        "sample_count": latency.count,
         "coverage": coverage(spans, period),
         "latency_kinds": latency_kinds(store, scope),
-        "series": timeline(store, scope, period.step_s, local_known=local_known, steps=steps),
-        "endpoints": endpoints(store, scope, places),
+        "series": timeline(
+            store,
+            scope,
+            period.step_s,
+            local_known=is_local_known(runs),
+            steps=steps,
+            seconds=seconds,
+        ),
+        "endpoints": endpoints(store, scope, places, latency),
+    }
+
+
+def network_metrics(
+    store: ReadingStore,
+    scope: Scope,
+    windows: Columns,
+    places: Columns,
+    latency: Latency,
+    traffic: Columns,
+    *,
+    include_geographic: bool = True,
+    capacity_mbps: float | None = None,
+) -> dict[str, Any]:
+    """NetworkMetrics of the scope's one agent, `quality`, `sample_count`, `protocol_bytes`,
+    `health` and `reasons`.
+
+    windows: its metrics by window (or step), all endpoints together; places: by endpoint, region
+    and app; traffic: its seconds, by any step.
+    """
+    runs = runs_of(store, scope)
+    spans = observed(runs, scope.since, scope.until)
+    seconds = observed_seconds(spans)
+    newest = runs[-1] if runs else None
+    health = health_of(store, scope)
+    mix = protocol_bytes(store, scope)
+    reasons: dict[str, str] = {}
+    return {
+        "agent_id": scope.agent_ids[0],
+        "network_id": newest.network_id if newest else None,
+        "measurement_period": (
+            f"{time_text(spans[0][0])}/{time_text(spans[-1][1])}" if spans else None
+        ),
+        "latency_metrics": latency_metrics(latency, windows, health["quality"], reasons),
+        "bandwidth_metrics": bandwidth_metrics(
+            store, scope, windows, traffic, seconds, is_local_known(runs), capacity_mbps, reasons
+        ),
+        "connection_metrics": connection_metrics(windows, seconds, reasons),
+        "protocol_distribution": protocol_distribution(mix, places),
+        "geographic_distribution": (
+            geographic_distribution(store, scope, newest) if include_geographic else None
+        ),
+        "quality": health["quality"],
+        "sample_count": latency.count,
         "protocol_bytes": mix,
         "health": health,
         "reasons": reasons,
     }
+
+
+def window_metrics(
+    store: ReadingStore, closed: Closed, *, capacity_mbps: float | None = None
+) -> dict[str, Any]:
+    """network_metrics() of one window, whatever its length."""
+    until = closed.timestamp + closed.window_s * SECOND_US
+    scope = Scope(closed.timestamp, until, (closed.agent_id,), None, closed.window_s)
+    windows = store.metrics(scope, None)
+    places = store.metrics(scope, None, ("endpoint", "region", "app"))
+    latency = merged(store.latency(scope, None))
+    traffic = store.bandwidth(scope, closed.window_s)
+    return network_metrics(
+        store, scope, windows, places, latency, traffic, capacity_mbps=capacity_mbps
+    )
+
+
+def is_local_known(runs: list[AgentRow]) -> bool:
+    """Whether the newest run knows which side is its own, and so has directions."""
+    return bool(runs) and runs[-1].local_source != "unknown"
 
 
 def recent(scope: Scope) -> Scope:
@@ -101,7 +164,7 @@ def newest_hour(scope: Scope) -> Scope:
 
 def newest_of(scope: Scope, length_us: int) -> Scope:
     since = max(scope.since, scope.until - length_us)
-    return Scope(since, scope.until, scope.agent_ids, scope.workspace_id)
+    return replace(scope, since=since)
 
 
 def coverage(spans: list[tuple[int, int]], period: Period) -> float:
@@ -142,14 +205,14 @@ def bandwidth_metrics(
     store: ReadingStore,
     scope: Scope,
     steps: Columns,
+    traffic: Columns,
     seconds: float,
     local_known: bool,
     capacity_mbps: float | None,
     reasons: dict[str, str],
 ) -> dict[str, Any]:
     where = "bandwidth_metrics"
-    per_day = store.bandwidth(scope, 86_400)
-    octets = [float(per_day[name].sum()) for name in ("bytes_in", "bytes_out", "bytes_other")]
+    octets = [float(traffic[name].sum()) for name in ("bytes_in", "bytes_out", "bytes_other")]
     windows = added(total(steps, "bytes_received"), total(steps, "bytes_sent")) or 0.0
     # Seconds are kept for two days: beyond, the endpoints' windows know the octets.
     is_whole = sum(octets) >= 0.98 * windows
@@ -160,8 +223,8 @@ def bandwidth_metrics(
     )
     ingress, egress = mbps(received, seconds), mbps(sent, seconds)
     peaks = [
-        max(mbps(float(per_day[name].max()), 1.0) or 0.0, mean or 0.0)
-        if len(per_day[name])
+        max(mbps(float(traffic[name].max()), 1.0) or 0.0, mean or 0.0)
+        if len(traffic[name])
         else None
         for name, mean in (("peak_in", ingress), ("peak_out", egress))
     ]
@@ -177,7 +240,7 @@ def bandwidth_metrics(
         for name in ("peak_ingress_mbps", "peak_egress_mbps"):
             reasons[f"{where}.{name}"] = (
                 "the busiest second of the newest two days, a lower bound"
-                if len(per_day["bucket"])
+                if len(traffic["bucket"])
                 else EXPIRED
             )
     if not local_known:
@@ -285,14 +348,16 @@ def latency_kinds(store: ReadingStore, scope: Scope) -> dict[str, Any]:
     return made
 
 
-def endpoints(store: ReadingStore, scope: Scope, places: Columns) -> list[dict[str, Any]]:
+def endpoints(
+    store: ReadingStore, scope: Scope, places: Columns, groups: Iterable[Latency]
+) -> list[dict[str, Any]]:
     """The busiest endpoints; percentiles over the scope, region as last seen."""
     regions: dict[str, str | None] = {}
     for name, region in zip(places["endpoint"].tolist(), places["region"].tolist(), strict=True):
         regions[name] = region or regions.get(name)
     found = store.metrics(scope, None, ("endpoint",))
     octets = found["bytes_sent"] + found["bytes_received"]
-    latency = {group.key[0]: group for group in store.latency(scope, None, ("endpoint",))}
+    latency = {group.key[0]: group for group in groups}
     made = []
     for at in np.argsort(-octets, kind="stable")[:MOST_ENDPOINTS].tolist():
         name = found["endpoint"][at]

@@ -1,30 +1,29 @@
 """Network interfaces as packet sources: the kernel's ring, opened with one privilege, and kept.
 
 Only opening the socket needs CAP_NET_RAW. An interface that goes down, or away and comes back, is
-taken up again by the same socket and ring, so that no privilege is needed for it.
+taken up again by the same socket and ring, so that no privilege is needed for it; and a socket that
+somebody kept for us over a restart (systemd) still has its ring, and what came in meanwhile.
 """
 
 import socket
 import struct
-from collections.abc import Sequence
+from contextlib import suppress
 from ctypes import addressof, create_string_buffer
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-import pcapy
-
 from sensor._native.ring import Ring
-from sensor.errors import InputMissing, NoPermission, SensorError, UsageError, one_line
+from sensor.capture.bpf import Program, by_vlan, compiled, link_type
+from sensor.errors import InputMissing, NoPermission, SensorError, one_line
 
 ANY = "any"
 AGAIN_S = 0.5  # between two looks for an interface that went away
-SNAPLEN = 262144
+BLOCK = 1 << 17  # octets
 ETH_P_ALL = 3
 # <linux/if_packet.h>, <linux/filter.h>
 SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC = 263, 1, 1
-SO_ATTACH_FILTER = 26
-LINK_OF_TYPE = {1: 1, 772: 1, 512: 9}  # ARPHRD_ -> DLT_, as the ring has it; others begin with IP
-DLT_RAW = 12
+SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
 
 MEND = (
     "no permission to capture: run as root, or give the interpreter the one capability:"
@@ -32,13 +31,34 @@ MEND = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which packets of an interface."""
+
+    bpf: str = ""  # pcap-filter(7); empty: all
+    vlan: int = 0  # 0: any
+    other_vlans: tuple[int, ...] = ()  # none of these
+
+    def program(self, link: int) -> Program:
+        """UsageError: the filter is not one."""
+        rest = compiled(self.bpf, link) if self.bpf else []
+        return by_vlan(rest, self.vlan, self.other_vlans)
+
+
 class Interface:
     """One interface, or all of them (`any`), as a source; a context that closes it."""
 
     def __init__(
-        self, name: str, *, bpf: str | None = None, promiscuous: bool = False, blocks: int = 32
+        self,
+        name: str,
+        wanted: Wanted | None = None,
+        *,
+        promiscuous: bool = False,
+        ring_mib: int = 64,
+        hold: bool = False,
+        inherited: socket.socket | None = None,
     ) -> None:
-        """`blocks`: of 1 MiB, of ring.
+        """`hold`: packets stay in the ring until `release()`. `inherited`: has such a ring already.
 
         InputMissing: there is no such interface. NoPermission: CAP_NET_RAW is missing. UsageError:
         the filter is not one.
@@ -46,28 +66,51 @@ class Interface:
         self.name = name
         self.down_since: float | None = None  # monotonic
         self.gaps = 0  # times that it was down
+        self.gap_s = 0.0  # how long, in all
+        self.ring_mib = ring_mib
+        self.is_inherited = inherited is not None
         self._look_at = 0.0
+        self._promiscuous = promiscuous and name != ANY
         index = self._index()
-        if index is None:
+        if index is None and inherited is None:
             raise InputMissing(name, "no such interface")
+        self._bound = index or 0
+        if inherited is not None and name != ANY and inherited.getsockname()[0] != name:
+            self._bound, self.down_since = 0, monotonic()  # made anew while nobody looked
+            self.gaps = 1
         try:
-            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            self._socket = inherited or socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         except PermissionError as error:
             raise NoPermission(MEND) from error
         try:
-            if bpf:
-                self._attach(compiled(bpf, link_type(name)))
-            self.ring = Ring(self._socket.fileno(), blocks=blocks)
-            self._bound = index
-            self._socket.bind((name if name != ANY else "", ETH_P_ALL))
-            self._promiscuous = promiscuous and name != ANY
-            self._be_promiscuous()
+            self.choose(wanted or Wanted())
+            self.ring = Ring(
+                self._socket.fileno(),
+                block_size=BLOCK,
+                blocks=ring_mib * (1 << 20) // BLOCK,
+                inherited=self.is_inherited,
+                hold=hold,
+            )
+            if inherited is None:
+                self._socket.bind((name if name != ANY else "", ETH_P_ALL))
+                self._be_promiscuous()
         except OSError as error:
             self._socket.close()
             raise SensorError(one_line(f"{name}: {error.strerror or error}")) from error
         except BaseException:
             self._socket.close()
             raise
+
+    def choose(self, wanted: Wanted) -> None:
+        """From now on these packets; UsageError: the filter is not one, and the old one stays."""
+        program = wanted.program(link_type(self.name))
+        if program:
+            code = create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in program))
+            wish = struct.pack("HL", len(program), addressof(code))
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, wish)
+        elif hasattr(self, "ring") or self.is_inherited:
+            with suppress(FileNotFoundError):  # there was none
+                self._socket.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
 
     def wait(self, timeout_ms: int) -> bool:
         """Whether there may be packets; comes back at once while the interface is away."""
@@ -80,10 +123,10 @@ class Interface:
                 self.gaps += 1
         if self.down_since is not None and monotonic() >= self._look_at:
             self._look_at = monotonic() + AGAIN_S
-            self._take_up()
+            self._take_up(self.down_since)
         return found
 
-    def _take_up(self) -> None:
+    def _take_up(self, since: float) -> None:
         index = self._index()
         if index is None or not is_up(self.name):
             return
@@ -94,6 +137,7 @@ class Interface:
                 return  # gone again
             self._bound = index
             self._be_promiscuous()
+        self.gap_s += monotonic() - since
         self.down_since = None
 
     def _be_promiscuous(self) -> None:
@@ -101,18 +145,9 @@ class Interface:
             wish = struct.pack("iHH8s", self._bound, PACKET_MR_PROMISC, 0, b"")
             self._socket.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, wish)
 
-    def _attach(self, program: Sequence[tuple[int, int, int, int]]) -> None:
-        code = create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in program))
-        wish = struct.pack("HL", len(program), addressof(code))
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, wish)
-
     def _index(self) -> int | None:
-        if self.name == ANY:
-            return 0
-        try:
-            return socket.if_nametoindex(self.name)
-        except OSError:
-            return None
+        # Not if_nametoindex(): it opens a socket, which the sandbox forbids.
+        return 0 if self.name == ANY else number_of(self.name, "ifindex")
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -124,27 +159,13 @@ class Interface:
 
 def is_up(name: str) -> bool:
     """Whether the kernel passes packets on it."""
+    flags = number_of(name, "flags")
+    return name == ANY if flags is None else bool(flags & 1)
+
+
+def number_of(name: str, attribute: str) -> int | None:
+    """/sys/class/net/NAME/ATTRIBUTE; None where there is no such interface."""
     try:
-        return bool(int((Path("/sys/class/net") / name / "flags").read_text(), 16) & 1)
+        return int((Path("/sys/class/net") / name / attribute).read_text(), 0)
     except (OSError, ValueError):
-        return name == ANY
-
-
-def link_type(name: str) -> int:
-    """The DLT_ that a filter for the interface is compiled for."""
-    try:
-        kind = int((Path("/sys/class/net") / name / "type").read_text())
-    except (OSError, ValueError):
-        return 1
-    return LINK_OF_TYPE.get(kind, DLT_RAW)
-
-
-def compiled(expression: str, link: int) -> list[tuple[int, int, int, int]]:
-    """A filter in pcap-filter(7)'s words as BPF; UsageError when it is none."""
-    try:
-        program: list[tuple[int, int, int, int]] = pcapy.compile(
-            link, SNAPLEN, expression, 1, 0xFFFFFFFF
-        ).get_bpf()
-    except pcapy.PcapError as error:
-        raise UsageError(one_line(f"filter {expression!r}: {error}")) from error
-    return program
+        return None

@@ -2,6 +2,7 @@
 the same capture apart."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
@@ -34,10 +35,18 @@ class Run(Protocol):
 
 
 class Keeper:
-    """A consumer that writes; as a context it writes what is left and closes the store."""
+    """A consumer that writes to the caller's store; as a context it writes what is left."""
 
-    def __init__(self, store: Store, run: Run, workspace_id: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        run: Run,
+        workspace_id: str,
+        told: Callable[[list[SecurityEventRow]], None] = lambda events: None,
+    ) -> None:
+        """`told` of the events that changed, once they are in the store."""
         self.store = store
+        self._told = told
         self.run = run
         self.workspace_id = workspace_id
         self._flows: list[tuple[Rows, bytes]] = []
@@ -51,7 +60,7 @@ class Keeper:
         self._flows.append((rows, names))
         self._held += len(rows)
         if self._held >= MOST_ROWS:
-            self._write_flows()
+            self.flush()
 
     def window(self, window: Window) -> None:
         """One transaction."""
@@ -64,9 +73,9 @@ class Keeper:
             risen(self._counted, counted),
             risen(self._anomalies, anomalies),
         )
-        self.store.write_window(
-            replace(rows, events=self._events(), detection=self._detection(window))
-        )
+        events = self._events()
+        self.store.write_window(replace(rows, events=events, detection=self._detection(window)))
+        self._told(events)
         self._counted, self._anomalies = counted, anomalies
         self._forget()
 
@@ -74,16 +83,16 @@ class Keeper:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *failure: object) -> None:
-        try:
-            if kind is None:
-                self._write_flows()  # the agent too, when there was nothing else
-        finally:
-            self.store.close()
+        if kind is None:
+            self.flush()  # the agent too, when there was nothing else
 
-    def _write_flows(self) -> None:
+    def flush(self) -> None:
+        """Connections and events before their window has ended."""
         agent = self._agent()
-        rows = WindowRows(agent=agent, connections=self._connections(agent), events=self._events())
+        events = self._events()
+        rows = WindowRows(agent=agent, connections=self._connections(agent), events=events)
         self.store.write_window(rows)
+        self._told(events)
         self._forget()
 
     def _connections(self, agent: AgentRow) -> chain[tuple[object, ...]]:

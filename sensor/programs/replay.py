@@ -24,11 +24,11 @@ from sensor.flow.meter import Consumer, Meter, Pace
 from sensor.flow.quic_initial import server_name
 from sensor.metrics.figures import Figures
 from sensor.metrics.geography import region_of
-from sensor.model.address import pack_prefix
 from sensor.model.ids import DEFAULT_WORKSPACE, agent_id, network_id
 from sensor.model.text import printable
 from sensor.programs.detection import Detection, make_detector
 from sensor.programs.document import Capture, Performance, build
+from sensor.programs.options import LocalPrefix
 
 INTERRUPTED = 130
 NETWORK = "replay"  # stands for the interface in network_id: a capture file names none
@@ -236,7 +236,7 @@ def open_store(
 ) -> tuple[Consumer, ...]:
     """The store as a consumer, closed with `stack`."""
     keep = import_module("sensor.programs.keep")
-    store = import_module("sensor.store.sqlite").SqliteStore(path)
+    store = stack.enter_context(import_module("sensor.store.sqlite").SqliteStore(path))
     keeper: Consumer = stack.enter_context(keep.Keeper(store, replay, workspace_id))
     return (keeper,)
 
@@ -247,19 +247,6 @@ def show_progress(stack: ExitStack, size: int | None) -> Progress | None:
         return None
     bar: Progress = stack.enter_context(import_module("sensor.programs.progress").bar(size))
     return bar
-
-
-class LocalPrefix(click.ParamType[str]):
-    """A CIDR or an address."""
-
-    name = "CIDR"
-
-    def convert(self, value: str, param: Any, ctx: Any) -> str:
-        try:
-            pack_prefix(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        return value
 
 
 @click.command(

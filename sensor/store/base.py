@@ -19,6 +19,10 @@ class Store(Protocol):
         """What was last written of an agent's detection; None when nothing was."""
         ...
 
+    def last_window_end(self, agent_id: str) -> int | None:
+        """End of the newest live window of the agent, us, packet time; None when there is none."""
+        ...
+
     def open_events(self, agent_id: str) -> list[SecurityEventRow]:
         """Events of the agent that no run has resolved, oldest first; the newest 10,000."""
         ...

@@ -19,22 +19,23 @@ class HourCache:
     def __init__(self, room: int = ROOM) -> None:
         self._room = room
         self._lock = Lock()
-        self._kept: OrderedDict[tuple[int, Hashable], Any] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, int, Hashable], Any] = OrderedDict()
         self.seq = 0  # rows numbered from here on were not looked at
 
-    def get(self, hour: int, question: Hashable) -> Any:
-        """None when it is not kept."""
+    def get(self, since: int, until: int, question: Hashable) -> Any:
+        """The answer for these whole hours; None when it is not kept."""
+        key = since, until, question
         with self._lock:
-            found = self._kept.get((hour, question))
+            found = self._kept.get(key)
             if found is not None:
-                self._kept.move_to_end((hour, question))
+                self._kept.move_to_end(key)
             return found
 
-    def put(self, hour: int, question: Hashable, answer: Any, seq: int) -> None:
+    def put(self, since: int, until: int, question: Hashable, answer: Any, seq: int) -> None:
         """`seq`: of the cache, before the question was asked; a later one makes the answer old."""
         with self._lock:
             if seq == self.seq:
-                self._kept[hour, question] = answer
+                self._kept[since, until, question] = answer
                 while len(self._kept) > self._room:
                     self._kept.popitem(last=False)
 
@@ -44,7 +45,7 @@ class HourCache:
             if hours is None:
                 self._kept.clear()
             else:
-                gone = set(hours)
-                for key in [key for key in self._kept if key[0] in gone]:
+                touched = sorted(set(hours))
+                for key in [k for k in self._kept if any(k[0] <= h < k[1] for h in touched)]:
                     del self._kept[key]
             self.seq = seq

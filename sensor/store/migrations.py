@@ -7,9 +7,8 @@ that is kept of them. A step that has shipped is never edited.
 import sqlite3
 from collections.abc import Iterator
 
-from sqlite_utils import Database, Migrations
-
 from sensor.store.tables import DETECTION, EVENTS_2, SCHEMA_1, SHIPPING_3
+from sensor.store.utils import Database, Migrations
 from sensor.store.views import VIEWS
 
 migrations = Migrations("sensor")

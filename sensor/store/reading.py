@@ -8,7 +8,7 @@ may block the writer.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
@@ -22,12 +22,25 @@ KEYS = ("agent_id", "endpoint", "region", "app", "role")  # what `by` may name
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose traffic and when. No agent and no workspace: everybody's."""
+    """Whose traffic and when. No agent and no workspace: everybody's.
+
+    `window_s`: windows of this length only. None is the usual length of each run: shorter windows
+    repeat what a usual one counts again.
+    """
 
     since: int
     until: int
     agent_ids: tuple[str, ...] = ()
     workspace_id: str | None = None
+    window_s: int | None = None
+
+
+class Closed(NamedTuple):
+    """A window that was written."""
+
+    agent_id: str
+    timestamp: int  # start, us
+    window_s: int
 
 
 @dataclass(slots=True)
@@ -54,6 +67,13 @@ class ReadingStore(Protocol):
 
     def newest(self, scope: Scope) -> int | None:
         """Time of the newest packet of these agents, whatever the scope's period."""
+        ...
+
+    def closed(self, after: int | None, limit: int) -> tuple[int, list[Closed]]:
+        """Windows written after the cursor `after`, oldest first, and the cursor to go on from.
+
+        None: no window, and the cursor as of now.
+        """
         ...
 
     def metrics(self, scope: Scope, step_s: int | None, by: Sequence[str] = ()) -> Columns:

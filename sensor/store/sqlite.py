@@ -63,6 +63,10 @@ PLAIN = {  # field of WindowRows: statement; `seq` comes last
 }
 DETECTION = upsertion("detection_state", DetectionStateRow, "agent_id")
 STATE = "SELECT agent_id, saved_at, state FROM detection_state WHERE agent_id = ?"
+LAST_WINDOW = """
+    SELECT max(timestamp + window_s * 1000000) FROM capture_health
+    WHERE agent_id = ? AND boot_id IN (SELECT boot_id FROM agents WHERE source = 'live')
+"""
 METRICS = insertion("network_performance_metrics", MetricsRow, "seq", "id")
 AGENT = (
     insertion("agents", AgentRow)
@@ -90,7 +94,7 @@ def reason(error: sqlite3.Error) -> str:
 
 
 class SqliteStore:
-    """Writes a database file; made new (mode 0600) when there is none.
+    """Writes a database file; made new when there is none.
 
     Errors: CannotWrite, in one line, for a folder or file that cannot be written, a file that is no
     database, another program's, of a newer version, or in use by another writer.
@@ -113,6 +117,11 @@ class SqliteStore:
 
     # ---- opening
 
+    def _mode(self) -> int:
+        """Nobody else's; in a service's own folder its group's, too, if its UMask= lets them."""
+        own = os.environ.get("STATE_DIRECTORY", "").split(":")
+        return 0o640 if os.path.dirname(os.path.abspath(self.path)) in own else 0o600
+
     def _lock(self) -> int:
         lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -124,7 +133,7 @@ class SqliteStore:
 
     def _look(self) -> bool:
         """Whether the file is new; CannotWrite when it is there but no SQLite database."""
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._mode())
         with open(descriptor, "rb") as file:
             head = file.read(len(MAGIC))
         if head and head != MAGIC:
@@ -182,6 +191,12 @@ class SqliteStore:
         with self._explained():
             row = self._db.execute(STATE, (agent_id,)).fetchone()
         return None if row is None else DetectionStateRow._make(row)
+
+    def last_window_end(self, agent_id: str) -> int | None:
+        """See Store.last_window_end."""
+        with self._explained():
+            found: int | None = self._db.execute(LAST_WINDOW, (agent_id,)).fetchone()[0]
+        return found
 
     def open_events(self, agent_id: str) -> list[SecurityEventRow]:
         """See Store.open_events."""

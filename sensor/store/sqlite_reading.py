@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,8 +22,8 @@ from sensor.store.events import EventFilter, Events, Stored
 from sensor.store.hour_cache import HourCache
 from sensor.store.hours import HOUR_US
 from sensor.store.queries import open_readonly
-from sensor.store.reading import KEYS, Columns, Latency, Scope
-from sensor.store.slots import Merger, add_slots, from_json
+from sensor.store.reading import KEYS, Closed, Columns, Latency, Scope
+from sensor.store.slots import Merger, add_texts
 from sensor.store.sqlite_words import (
     CDN_KEYS,
     COUNTERS,
@@ -50,6 +50,9 @@ MOST_BINS = 86_400  # seconds that bins() answers
 LOOK_BACK = 4096  # newest rows of a run that tell how long its windows are
 LONG_WINDOW_S = 60  # a run with windows this long has its usual length
 HOUR_S = 3600
+DAY_US = 24 * HOUR_US
+T = TypeVar("T")
+NETWORK_KIND = "tcp_rtt"
 BINS = ("bins_in", "bins_out", "bins_other")
 MOST_NEWS = 200_000  # new rows beyond which nothing that was kept is worth keeping
 NEXT_SEQ = "SELECT value FROM store_counters WHERE name = 'next_seq'"
@@ -104,6 +107,18 @@ class SqliteReading:
         runs = self._runs(scope)
         return max((run.last_packet for run in runs if run.last_packet is not None), default=None)
 
+    def closed(self, after: int | None, limit: int) -> tuple[int, list[Closed]]:
+        newest = int(self._all(NEXT_SEQ, ())[0][0]) - 1
+        if after is None or newest <= after:
+            return newest, []
+        rows = self._all(
+            "SELECT agent_id, timestamp, window_s, seq FROM capture_health"
+            " WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
+            (after, newest, limit),
+        )
+        last = rows[-1][3] if len(rows) == limit else newest
+        return last, [Closed(*row[:3]) for row in rows]
+
     def _runs(self, scope: Scope) -> list[AgentRow]:
         wanted = set(scope.agent_ids)
         return [
@@ -125,6 +140,8 @@ class SqliteReading:
 
     def _usual_window(self, scope: Scope) -> str:
         """A condition that leaves out windows shorter than the usual of their run."""
+        if scope.window_s is not None:
+            return f"window_s = {int(scope.window_s)}"
         lengths = {
             run.boot_id: self._length(run)
             for run in self._runs(scope)
@@ -181,30 +198,63 @@ class SqliteReading:
     # ---- whole hours, asked once
 
     def _by_hour(
-        self, question: Hashable, scope: Scope, step_s: int | None, ask: Callable[[Scope], Any]
-    ) -> list[Any]:
-        """Answers for parts of the scope: its whole hours, which are kept, and its ends."""
+        self,
+        question: Hashable,
+        scope: Scope,
+        step_s: int | None,
+        ask: Callable[[Scope], T],
+        add: Callable[[list[T]], T],
+    ) -> T:
+        """The sum of the answers for parts of the scope: its whole hours, which are kept, and its
+        ends."""
         step = step_s or HOUR_S
         cache = self._cache
         fits = HOUR_S % step == 0 or step % HOUR_S == 0
-        if cache is None or not fits or scope.until - scope.since < 2 * HOUR_US:
-            return [ask(scope)]
+        is_long = scope.until - scope.since >= 2 * HOUR_US
+        if cache is None or scope.window_s is not None or not fits or not is_long:
+            return ask(scope)
         seq = self._advance(cache)
         first = -(-scope.since // HOUR_US) * HOUR_US
         last = scope.until // HOUR_US * HOUR_US
         asked = (question, step_s, tuple(self._who(scope)))
+
+        def part(since: int, until: int) -> T:
+            return ask(replace(scope, since=since, until=until))
+
+        def kept(since: int, until: int, answer: Callable[[int, int], T]) -> T:
+            found: T | None = cache.get(since, until, asked)
+            if found is None:
+                found = answer(since, until)
+                cache.put(since, until, asked, found, seq)
+            return found
+
+        def whole(since: int, until: int) -> T:
+            spans = self._spans(scope, since, until)
+            return add([kept(a, b, part) for a, b in spans]) if spans else part(since, since)
+
+        # The newest hour is still written to: what is before it is kept as one.
+        newest = (self.newest(scope) or 0) // HOUR_US * HOUR_US
+        settled = min(max(first, newest), last)
         made = [
-            ask(Scope(since, until, scope.agent_ids, scope.workspace_id))
-            for since, until in ((scope.since, first), (last, scope.until))
-            if since < until
+            *(part(a, b) for a, b in ((scope.since, first), (last, scope.until)) if a < b),
+            *(kept(a, b, whole) for a, b in ((first, settled), (settled, last)) if a < b),
         ]
-        for hour in range(first, last, HOUR_US):
-            answer = cache.get(hour, asked)
-            if answer is None:
-                answer = ask(Scope(hour, hour + HOUR_US, scope.agent_ids, scope.workspace_id))
-                cache.put(hour, asked, answer, seq)
-            made.append(answer)
-        return made
+        return add(made) if len(made) > 1 else made[0]
+
+    def _spans(self, scope: Scope, first: int, last: int) -> list[tuple[int, int]]:
+        """Days, and hours where the day is not whole, in which a run of the scope's agents had
+        packets."""
+        begun: set[int] = set()
+        for run in self._runs(scope):
+            if run.first_packet is not None and run.last_packet is not None:
+                since = max(first, run.first_packet // HOUR_US * HOUR_US - HOUR_US)
+                begun.update(range(since, min(last, run.last_packet + 1), HOUR_US))
+        spans: dict[tuple[int, int], None] = {}
+        for hour in sorted(begun):
+            day = hour // DAY_US * DAY_US
+            is_whole = first <= day and day + DAY_US <= last
+            spans[(day, day + DAY_US) if is_whole else (hour, hour + HOUR_US)] = None
+        return list(spans)
 
     def _advance(self, cache: HourCache) -> int:
         """Drops the answers of hours that were written to since; the number of the next row."""
@@ -222,18 +272,22 @@ class SqliteReading:
     def metrics(self, scope: Scope, step_s: int | None, by: Sequence[str] = ()) -> Columns:
         keys = self._keys(by)
         if self._by_hours(scope) and not set(keys) - {"agent_id", "endpoint"}:
-            return self._hourly_metrics(scope, step_s, keys)
+
+            def ask_hours(part: Scope, step_s: int | None) -> Columns:
+                return self._hourly_metrics(part, step_s, keys)
+
+            return self._summed(("hours", *keys), ask_hours, scope, step_s, ["bucket", *keys])
 
         def ask(part: Scope, step_s: int | None) -> Columns:
             return self._window_metrics(part, step_s, keys)
 
-        return self._summed(ask, scope, step_s, ["bucket", *keys])
+        return self._summed(("metrics", *keys), ask, scope, step_s, ["bucket", *keys])
 
     def _window_metrics(self, scope: Scope, step_s: int | None, keys: list[str]) -> Columns:
         where, bound = self._in(scope)
         group = ", ".join(map(str, range(1, len(keys) + 2)))
         rows = self._all(
-            f"SELECT {', '.join([step_of('timestamp', scope, step_s), *keys])},"  # noqa: S608
+            f"SELECT {', '.join([step_of('timestamp', step_s), *keys])},"  # noqa: S608
             f" count(DISTINCT timestamp), count(*), {WINDOW_SUMS}"
             " FROM network_performance_metrics INDEXED BY idx_network_agent"
             f" WHERE {where} AND {self._usual_window(scope)} GROUP BY {group} ORDER BY {group}",
@@ -248,7 +302,7 @@ class SqliteReading:
             # An hour's windows are those of the endpoint that was seen in most of them.
             rows += self._all(
                 f"{ENDPOINTS} SELECT {', '.join(['bucket', *keys])}, sum(windows), sum(counted),"  # noqa: S608
-                f" {OUTER_HOURLY} FROM (SELECT {step_of('hour', scope, step_s)} AS bucket,"
+                f" {OUTER_HOURLY} FROM (SELECT {step_of('hour', step_s)} AS bucket,"
                 f" {grouped}, max(windows) AS windows, count(*) AS counted, {INNER_HOURLY}"
                 f" {OF_HOURS} GROUP BY {grouped}) GROUP BY {', '.join(['bucket', *keys])}",
                 {"agent": agent, "since": scope.since, "until": scope.until},
@@ -260,65 +314,74 @@ class SqliteReading:
         self, scope: Scope, step_s: int | None, by: Sequence[str] = (), kind: str | None = None
     ) -> list[Latency]:
         keys = self._keys(by)
-        made: Groups = {}
-        part = scope
-        if kind is None and not set(keys) - {"agent_id", "endpoint"}:
-            whole = step_s is None or step_s % HOUR_S == 0
-            if whole or self._by_hours(scope):
-                since, until = self._hour_latency(made, scope, step_s, keys)
-                # What is left are the ends of the scope, shorter than an hour each.
-                for part in (replace(scope, until=since), replace(scope, since=until)):
-                    if part.since < part.until:
-                        self._merge_windows(made, scope, part, step_s, keys, None)
-                return in_order(made)
-        self._merge_windows(made, scope, part, step_s, keys, kind)
+        hourly = kind is None and not set(keys) - {"agent_id", "endpoint"}
+        if hourly and (step_s is None or step_s % HOUR_S == 0 or self._by_hours(scope)):
+            since, until = self._whole_hours(scope)
+
+            def ask(part: Scope) -> Groups:
+                return self._hour_latency(part, step_s, keys)
+
+            # What is left are the ends of the scope, shorter than an hour each.
+            parts = [
+                self._by_hour(
+                    ("hours", *keys),
+                    replace(scope, since=since, until=until),
+                    step_s,
+                    ask,
+                    merge_groups,
+                )
+            ]
+            for end in (replace(scope, until=since), replace(scope, since=until)):
+                if end.since < end.until:
+                    parts.append(self._window_latency(end, step_s, keys))
+            made = merge_groups(parts)
+        else:
+
+            def ask_windows(part: Scope) -> Groups:
+                if kind is None:
+                    return self._window_latency(part, step_s, keys)
+                return self._kind_latency(part, step_s, keys, kind)
+
+            made = self._by_hour(("latency", kind, *keys), scope, step_s, ask_windows, merge_groups)
+        if step_s is None:
+            made = {(scope.since, key): replace(g, bucket=scope.since)
+                    for (_, key), g in made.items()}  # fmt: skip
         return in_order(made)
 
-    def _merge_windows(
-        self,
-        made: Groups,
-        scope: Scope,
-        part: Scope,
-        step_s: int | None,
-        keys: list[str],
-        kind: str | None,
-    ) -> None:
-        ask = self._window_latency if kind is None else self._kind_latency
-        bucket = scope.since if step_s is None else None
-        for groups in self._by_hour(
-            ("latency", kind, *keys), part, step_s, lambda hour: ask(hour, step_s, keys, kind)
-        ):
-            merge_groups(made, groups, bucket)
+    def _whole_hours(self, scope: Scope) -> tuple[int, int]:
+        """From when to when the scope has all windows of its hours; the last may still go on."""
+        since = min(-(-scope.since // HOUR_US) * HOUR_US, scope.until)
+        newest = self.newest(scope)
+        is_newest_in = newest is not None and newest < scope.until
+        until = -(-scope.until // HOUR_US) if is_newest_in else scope.until // HOUR_US
+        return since, max(until * HOUR_US, since)
 
-    def _hour_latency(
-        self,
-        made: Groups,
-        scope: Scope,
-        step_s: int | None,
-        keys: list[str],
-    ) -> tuple[int, int]:
-        """Adds the whole hours; from when to when they are."""
-        since = -(-scope.since // HOUR_US) * HOUR_US
-        until = max(scope.until // HOUR_US * HOUR_US, since)
-        columns = ", ".join([step_of("hour", scope, step_s), *keys])
+    def _hour_latency(self, scope: Scope, step_s: int | None, keys: list[str]) -> Groups:
+        columns = ", ".join([step_of("hour", step_s), *keys])
+        made: Groups = {}
+        texts: dict[int, list[str]] = {}
         for agent in self._who(scope):
             for bucket, *rest in self._each(
                 f"{ENDPOINTS} SELECT {columns}, latency_count, latency_sum_us, latency_min_us,"
                 f" latency_max_us, jitter_count, jitter_sum_us, latency_slots {OF_HOURS}"
                 " AND (latency_count > 0 OR jitter_count > 0)",
-                {"agent": agent, "since": since, "until": until},
+                {"agent": agent, "since": scope.since, "until": scope.until},
             ):
                 *figures, slots = rest[len(keys) :]
                 latency = group_of(made, bucket, rest[: len(keys)])
                 add_figures(latency, *figures)
-                add_slots(latency.slots, from_json(slots))
-        return since, until
+                texts.setdefault(id(latency), []).append(slots)
+        for latency in made.values():
+            latency.slots = add_texts(texts[id(latency)])
+        return made
 
-    def _window_latency(
-        self, scope: Scope, step_s: int | None, keys: list[str], _kind: str | None
-    ) -> Groups:
+    def _window_latency(self, scope: Scope, step_s: int | None, keys: list[str]) -> Groups:
         where, bound = self._in(scope)
-        columns = ", ".join([step_of("timestamp", scope, step_s), *keys])
+        columns = ", ".join([step_of("timestamp", step_s), *keys])
+        if not set(keys) - {"agent_id"}:
+            found = self._network_latency(scope, step_s, keys)
+            if found is not None:
+                return found
         return self._decoded(
             len(keys),
             f"SELECT {columns}, latency_count, latency_sum_us, latency_min_us, latency_max_us,"  # noqa: S608
@@ -328,13 +391,37 @@ class SqliteReading:
             bound,
         )
 
-    def _kind_latency(
-        self, scope: Scope, step_s: int | None, keys: list[str], kind: str | None
-    ) -> Groups:
+    def _network_latency(self, scope: Scope, step_s: int | None, keys: list[str]) -> Groups | None:
+        """All endpoints' samples from the one histogram that a window has of them (tcp_rtt).
+
+        None when that has other samples than the endpoints have.
+        """
+        where, bound = self._in(scope)
+        columns = ", ".join([step_of("timestamp", step_s), *keys])
+        group = ", ".join(map(str, range(1, len(keys) + 2)))
+        made: Groups = {}
+        for bucket, *rest in self._each(
+            f"SELECT {columns}, sum(latency_count), sum(latency_sum_us), min(latency_min_us),"  # noqa: S608
+            " max(latency_max_us), sum(jitter_count), sum(jitter_sum_us)"
+            f" FROM network_performance_metrics INDEXED BY idx_network_agent WHERE {where}"
+            f" AND {self._usual_window(scope)} AND (latency_count > 0 OR jitter_count > 0)"
+            f" GROUP BY {group}",
+            bound,
+        ):
+            add_figures(group_of(made, bucket, rest[: len(keys)]), *rest[len(keys) :])
+        histograms = self._kind_latency(scope, step_s, keys, NETWORK_KIND)
+        for at, latency in made.items():
+            same = histograms.get(at)
+            if (same.count if same else 0) != latency.count:
+                return None
+            latency.slots = same.slots if same else {}
+        return made
+
+    def _kind_latency(self, scope: Scope, step_s: int | None, keys: list[str], kind: str) -> Groups:
         if set(keys) - {"agent_id"}:
             raise ValueError("a kind of latency is known by agent only")
         where, bound = self._in(scope)
-        columns = ", ".join([step_of("timestamp", scope, step_s), *keys])
+        columns = ", ".join([step_of("timestamp", step_s), *keys])
         return self._decoded(
             len(keys),
             f"SELECT {columns}, count, CAST(round(mean_us * count) AS INTEGER), min_us, max_us,"  # noqa: S608
@@ -367,17 +454,17 @@ class SqliteReading:
     # ---- traffic
 
     def bandwidth(self, scope: Scope, step_s: int) -> Columns:
-        parts = self._by_hour("bandwidth", scope, step_s, lambda part: self._seconds(part, step_s))
-        return folded(parts, ["bucket"], maxima=("peak_in", "peak_out"))
+        peaks = ("peak_in", "peak_out")
+        return self._summed("bandwidth", self._seconds, scope, step_s, ["bucket"], peaks)
 
-    def _seconds(self, scope: Scope, step_s: int) -> Columns:
+    def _seconds(self, scope: Scope, step_s: int | None) -> Columns:
         where, bound = self._in(scope)
         sides = ("bytes_in", "bytes_out", "bytes_other", "packets_in", "packets_out",
                  "packets_other")  # fmt: skip
         sums = ", ".join(f"sum({name}) AS {name}" for name in sides)
         again = ", ".join(f"sum({name})" for name in sides)
         rows = self._all(
-            f"SELECT {step_of('timestamp', scope, step_s)}, {again},"  # noqa: S608
+            f"SELECT {step_of('timestamp', step_s)}, {again},"  # noqa: S608
             " count(*), max(bytes_in), max(bytes_out)"
             f" FROM (SELECT timestamp, {sums} FROM bandwidth_seconds WHERE {where}"
             " GROUP BY timestamp) GROUP BY 1 ORDER BY 1",
@@ -402,27 +489,31 @@ class SqliteReading:
 
     def _summed(
         self,
+        question: Hashable,
         ask: Callable[[Scope, int | None], Columns],
         scope: Scope,
         step_s: int | None,
-        keys: list[str],
+        keys: Sequence[str],
+        maxima: Sequence[str] = (),
     ) -> Columns:
-        parts = self._by_hour(
-            (ask.__qualname__, *keys), scope, step_s, lambda part: ask(part, step_s)
+        found = self._by_hour(
+            question,
+            scope,
+            step_s,
+            lambda part: ask(part, step_s),
+            lambda parts: folded(parts, keys, maxima),
         )
         if step_s is None:
-            parts = [
-                {**part, "bucket": np.full_like(part["bucket"], scope.since)} for part in parts
-            ]
-        return folded(parts, keys)
+            return {**found, "bucket": np.full_like(found["bucket"], scope.since)}
+        return found
 
     def protocols(self, scope: Scope, step_s: int | None) -> Columns:
-        return self._summed(self._protocols, scope, step_s, ["bucket", "leaf"])
+        return self._summed("protocols", self._protocols, scope, step_s, ["bucket", "leaf"])
 
     def _protocols(self, scope: Scope, step_s: int | None) -> Columns:
         where, bound = self._in(scope)
         rows = self._all(
-            f"SELECT {step_of('timestamp', scope, step_s)}, leaf, sum(bytes), sum(packets),"  # noqa: S608
+            f"SELECT {step_of('timestamp', step_s)}, leaf, sum(bytes), sum(packets),"  # noqa: S608
             f" sum(connections) FROM protocol_mix WHERE {where} AND {self._usual_window(scope)}"
             " GROUP BY 1, 2 ORDER BY 1, 2",
             bound,
@@ -440,12 +531,14 @@ class SqliteReading:
         return columns_of(rows, names)
 
     def regions(self, scope: Scope, step_s: int | None) -> Columns:
-        return self._summed(self._regions, scope, step_s, ["bucket", "agent_id", "region"])
+        return self._summed(
+            "regions", self._regions, scope, step_s, ["bucket", "agent_id", "region"]
+        )
 
     def _regions(self, scope: Scope, step_s: int | None) -> Columns:
         where, bound = self._in(scope)
         rows = self._all(
-            f"SELECT {step_of('timestamp', scope, step_s)}, agent_id, region, sum(bytes),"  # noqa: S608
+            f"SELECT {step_of('timestamp', step_s)}, agent_id, region, sum(bytes),"  # noqa: S608
             " sum(packets), sum(connections), sum(errors), sum(latency_avg_us * latency_count),"
             f" sum(latency_count) FROM regional_metrics WHERE {where}"
             f" AND {self._usual_window(scope)} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
@@ -455,12 +548,12 @@ class SqliteReading:
                                  "errors", "latency_sum_us", "latency_count"])  # fmt: skip
 
     def health(self, scope: Scope, step_s: int | None) -> Columns:
-        return self._summed(self._health, scope, step_s, ["bucket"])
+        return self._summed("health", self._health, scope, step_s, ["bucket"])
 
     def _health(self, scope: Scope, step_s: int | None) -> Columns:
         where, bound = self._in(scope)
         rows = self._all(
-            f"SELECT {step_of('timestamp', scope, step_s)}, {HEALTH_SUMS},"  # noqa: S608
+            f"SELECT {step_of('timestamp', step_s)}, {HEALTH_SUMS},"  # noqa: S608
             " count(*), sum(quality = 'degraded'), sum(quality = 'blind'), sum(window_s)"
             f" FROM capture_health WHERE {where} AND {self._usual_window(scope)}"
             " GROUP BY 1 ORDER BY 1",

@@ -3,12 +3,14 @@
 See packet(7) and the kernel's Documentation/networking/packet_mmap.rst. Made from a descriptor that
 `sensor.capture.live` has opened, so that privileges are needed there only.
 """
-# Invariants: the block at `block` is ours (TP_STATUS_USER) while `left` > 0 or `held`; it goes back
-# to the kernel when the next batch begins, so that the packets of a batch stay where they are. No
-# record reaches beyond its block: what does is counted and skipped.
+# Invariants: the block at `block` is ours (TP_STATUS_USER) while `left` > 0 or `used_up`; it is done
+# with when the next batch begins, so that the packets of a batch stay where they are. Blocks done
+# with are the last `finished - returned` before `block`: at most `keep_now`, and those after
+# `released`. They go back to the kernel in order. No record reaches beyond its block: what does is counted and
+# skipped.
 
 from libc.errno cimport EINTR, errno
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport UINT64_MAX, int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset, strerror
 from sensor._native.source cimport BATCH_MAX, RAW_OUTGOING, PacketSource, RawPacket
 
@@ -66,6 +68,7 @@ cdef extern from "linux/if_packet.h" nogil:
         uint32_t num_pkts
         uint32_t offset_to_first_pkt
         uint32_t blk_len
+        uint64_t seq_num
     union tpacket_bd_header_u:
         tpacket_hdr_v1 bh1
     struct tpacket_block_desc:
@@ -87,6 +90,7 @@ cdef extern from *:
 
 cdef enum:
     FRAME_SIZE = 2048          # only divides blocks here: V3 packs frames by their own length
+    LOOK_MS = 20               # between two looks while poll() cannot tell
     VLAN_TAG = 4
     MAC_PAIR = 12
     # ARPHRD_ of <linux/if_arp.h> and the LINKTYPE_ that its frames have
@@ -124,6 +128,8 @@ cdef class Ring(PacketSource):
 
     fd: an AF_PACKET socket that is not bound yet (it stays the caller's). block_size: octets, a
     multiple of the page size; blocks: how many; retire_ms: how long a block may wait to be full.
+    inherited: the socket has such a ring already; begin with the oldest packets in it. hold: keep
+    blocks until release() says that what was in them is safe, as long as half of the ring is free.
 
     OSError when the kernel refuses.
     """
@@ -135,7 +141,15 @@ cdef class Ring(PacketSource):
     cdef uint32_t blocks
     cdef uint32_t block              # the next, or the one we are in
     cdef uint32_t left               # packets in it that were not delivered
-    cdef bint held                   # it was delivered to its end, in the current batch
+    cdef bint used_up                # it was delivered to its end, in the current batch
+    cdef uint64_t keep               # blocks that may wait for release()
+    cdef uint64_t keep_now           # 0 while more come in between two release() than may wait
+    cdef uint64_t returned           # blocks given back to the kernel
+    cdef uint64_t released           # of `finished`, those that need not be kept
+    cdef readonly uint64_t finished        # blocks done with
+    cdef uint64_t inherited_blocks   # that were full when the ring was taken over
+    cdef public uint64_t skip_before       # ns: packets of before this in them were counted already
+    cdef readonly uint64_t skipped         # of them, those not handed out
     cdef tpacket3_hdr* next_packet
     cdef readonly uint64_t delivered       # packets handed out
     cdef readonly uint64_t wire_bytes      # of them, octets on the wire
@@ -145,8 +159,8 @@ cdef class Ring(PacketSource):
     cdef readonly uint64_t dropped         # kernel: no room in the ring
     cdef readonly uint64_t freezes         # kernel: times that the ring was full
 
-    def __cinit__(self, int fd, *, uint32_t block_size=1 << 20, uint32_t blocks=32,
-                  uint32_t retire_ms=20):
+    def __cinit__(self, int fd, *, uint32_t block_size=1 << 17, uint32_t blocks=256,
+                  uint32_t retire_ms=100, bint inherited=False, bint hold=False):
         cdef int version = TPACKET_V3
         cdef unsigned int reserve = VLAN_TAG
         cdef tpacket_req3 wanted
@@ -154,19 +168,42 @@ cdef class Ring(PacketSource):
         self.block_size = block_size
         self.blocks = blocks
         self.size = <size_t> block_size * blocks
+        self.keep = self.keep_now = blocks // 2 if hold else 0
+        self.released = 0 if hold else UINT64_MAX
         memset(&wanted, 0, sizeof(wanted))
         wanted.tp_block_size = block_size
         wanted.tp_block_nr = blocks
         wanted.tp_frame_size = FRAME_SIZE
         wanted.tp_frame_nr = <unsigned int> (self.size // FRAME_SIZE)
         wanted.tp_retire_blk_tov = retire_ms
-        self.set(PACKET_VERSION, &version, sizeof(version))
-        self.set(PACKET_RESERVE, &reserve, sizeof(reserve))
-        self.set(PACKET_RX_RING, &wanted, sizeof(wanted))
+        if not inherited:
+            self.set(PACKET_VERSION, &version, sizeof(version))
+            self.set(PACKET_RESERVE, &reserve, sizeof(reserve))
+            self.set(PACKET_RX_RING, &wanted, sizeof(wanted))
         memory = mmap(NULL, self.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
         if memory == MAP_FAILED:
             raise OSError(errno, strerror(errno).decode())
         self.memory = <uint8_t*> memory
+        if inherited:
+            self.block = self.oldest()
+            self.inherited_blocks = self.inherited_blocks + 1    # and the one being filled
+
+    cdef uint32_t oldest(self) noexcept nogil:
+        # The block to begin with: of those that are ours the one filled first, else the one that
+        # the kernel is filling. It numbers blocks as it opens them.
+        cdef uint32_t i, found = 0
+        cdef uint64_t number, least = UINT64_MAX, most = 0
+        for i in range(self.blocks):
+            number = self.at_block(i).hdr.bh1.seq_num
+            if self.is_ours(i):
+                self.inherited_blocks = self.inherited_blocks + 1
+                if number < least:
+                    least = number
+                    found = i
+            elif least == UINT64_MAX and number > most:
+                most = number
+                found = i
+        return found
 
     cdef int set(self, int name, const void* value, unsigned int size) except -1:
         if setsockopt(self.fd, SOL_PACKET, name, value, size):
@@ -191,33 +228,63 @@ cdef class Ring(PacketSource):
         """
         cdef pollfd wanted
         cdef int error = 0
+        cdef bint is_keeping
         cdef unsigned int size = sizeof(error)
-        cdef int got
+        cdef int got, step_ms
         if self.memory == NULL:
             raise ValueError("the ring is closed")
         if self.at == self.n:
-            self.give_back()           # poll() would return at once for a block that is still ours
+            self.done_with()
         if self.left or self.is_ours(self.block):
             return True
         wanted.fd = self.fd
-        wanted.events = POLLIN | POLLERR
         wanted.revents = 0
         with nogil:
-            got = poll(&wanted, 1, timeout_ms)
+            while True:
+                # While blocks are kept POLLIN is true for them, so we look from time to time.
+                is_keeping = self.finished != self.returned
+                wanted.events = POLLERR if is_keeping else POLLERR | POLLIN
+                step_ms = min(timeout_ms, LOOK_MS) if is_keeping else timeout_ms
+                got = poll(&wanted, 1, step_ms)
+                timeout_ms = timeout_ms - step_ms
+                if got != 0 or timeout_ms <= 0 or self.is_ours(self.block):
+                    break
         if got < 0 and errno != EINTR:
             raise OSError(errno, strerror(errno).decode())
         if got > 0 and wanted.revents & POLLERR:
             getsockopt(self.fd, SOL_SOCKET, SO_ERROR, &error, &size)
             if error:
                 raise OSError(error, strerror(error).decode())
+        if self.is_ours(self.block):
+            return True
+        if got > 0 and wanted.revents & POLLIN and self.finished == 0:
+            self.block = self.oldest()     # an inherited ring that was full: the kernel is elsewhere
         return self.is_ours(self.block)
 
-    cdef inline void give_back(self) noexcept nogil:
-        if self.held:
-            SENSOR_STORE_RELEASE(&self.at_block(self.block).hdr.bh1.block_status, TP_STATUS_KERNEL)
+    def release(self, uint64_t finished) -> None:
+        """What was in the first `finished` blocks is safe: they need not be kept."""
+        if finished > self.released:
+            self.keep_now = self.keep if finished - self.released <= self.keep else 0
+            self.released = finished
+        self.give_back()
+
+    cdef inline void done_with(self) noexcept nogil:
+        if self.used_up:
             self.block = (self.block + 1) % self.blocks
-            self.held = False
+            self.finished = self.finished + 1
+            self.used_up = False
             self.n = self.at = 0
+            self.give_back()
+
+    cdef inline void give_back(self) noexcept nogil:
+        cdef uint32_t i
+        if self.finished - self.returned > self.keep_now:
+            self.keep_now = 0                # some are lost to a crash anyway: better room for more
+        while self.returned < self.finished and (
+                self.returned < self.released or self.keep_now == 0):
+            i = <uint32_t> ((self.block + self.blocks - (self.finished - self.returned)) % self.blocks)
+            SENSOR_STORE_RELEASE(&self.at_block(i).hdr.bh1.block_status, TP_STATUS_KERNEL)
+            self.returned = self.returned + 1
 
     cdef inline tpacket_block_desc* at_block(self, uint32_t i) noexcept nogil:
         return <tpacket_block_desc*> (self.memory + <size_t> i * self.block_size)
@@ -226,7 +293,7 @@ cdef class Ring(PacketSource):
         return (SENSOR_LOAD_ACQUIRE(&self.at_block(i).hdr.bh1.block_status) & TP_STATUS_USER) != 0
 
     def next_batch(self) -> int:
-        """Give the last batch's block back when it is used up; fill the batch with what is there.
+        """Be done with the last batch's block when it is used up; fill the batch with what is there.
 
         0: nothing at present; wait().
         """
@@ -241,7 +308,7 @@ cdef class Ring(PacketSource):
         cdef tpacket_block_desc* b
         self.n = self.at = 0
         while self.n == 0:
-            self.give_back()
+            self.done_with()
             if self.left == 0:
                 if not self.is_ours(self.block):
                     return 0
@@ -250,7 +317,7 @@ cdef class Ring(PacketSource):
                 self.next_packet = <tpacket3_hdr*> (<uint8_t*> b + b.hdr.bh1.offset_to_first_pkt)
             while self.left and self.n < BATCH_MAX:
                 self.take()
-            self.held = self.left == 0
+            self.used_up = self.left == 0
         return self.n
 
     cdef inline void take(self) noexcept nogil:
@@ -273,6 +340,10 @@ cdef class Ring(PacketSource):
         if ll.sll_hatype == HATYPE_LOOPBACK and ll.sll_pkttype == PACKET_OUTGOING:
             self.doubled = self.doubled + 1                              # it comes in again at once
             return
+        p.ts_ns = <uint64_t> h.tp_sec * 1_000_000_000 + h.tp_nsec
+        if p.ts_ns < self.skip_before and self.finished < self.inherited_blocks:
+            self.skipped = self.skipped + 1
+            return
         p.caplen = h.tp_snaplen
         p.len = h.tp_len
         if h.tp_status & TP_STATUS_VLAN_VALID and h.tp_snaplen >= MAC_PAIR:
@@ -280,7 +351,6 @@ cdef class Ring(PacketSource):
             p.caplen += VLAN_TAG
             p.len += VLAN_TAG
         p.data = frame
-        p.ts_ns = <uint64_t> h.tp_sec * 1_000_000_000 + h.tp_nsec
         p.link = link_of(ll.sll_hatype)
         p.interface = <uint16_t> ll.sll_ifindex
         p.flags = RAW_OUTGOING if ll.sll_pkttype == PACKET_OUTGOING else 0

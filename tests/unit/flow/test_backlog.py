@@ -10,7 +10,7 @@ import pytest
 from sensor._native.dtypes import FLOW
 from sensor._native.faces import Features, Rows, Window
 from sensor.flow import backlog as under_test
-from sensor.flow.backlog import Backlog
+from sensor.flow.backlog import Backlog, Behind
 from tests.unit.windows import window
 
 
@@ -42,20 +42,23 @@ class Log:
         self.said.append("finish")
 
     @contextmanager
-    def make(self) -> Iterator["Log"]:
-        yield self
+    def make(self) -> Iterator[list["Log"]]:
+        yield [self]
         self.said.append("closed")
 
 
 def test_all_is_done_in_order_and_closed_at_the_end() -> None:
     log = Log()
+    kept: list[int] = []
     backlog = Backlog(log.make, pytest.fail)
-    backlog.flows(np.zeros(3, FLOW), b"")
-    backlog.features({"start_ns": 0, "end_ns": 1, "tables": {}})
-    backlog.window(window(1))
-    backlog.finish()
+    behind = Behind(backlog, 0, kept.append)
+    behind.flows(np.zeros(3, FLOW), b"")
+    behind.features({"start_ns": 0, "end_ns": 1, "tables": {}})
+    behind.window(window(1))
+    behind.finish()
     backlog.close()
     assert log.said == ["flows 3", "second", "window 1", "finish", "closed"]
+    assert kept == [0]
 
 
 def test_what_does_not_fit_is_counted_and_told_by_the_next_window(
@@ -64,34 +67,39 @@ def test_what_does_not_fit_is_counted_and_told_by_the_next_window(
     monkeypatch.setattr(under_test, "MOST", 2)
     log = Log()
     log.go.clear()
+    kept: list[int] = []
     backlog = Backlog(log.make, pytest.fail)
+    behind = Behind(backlog, 0, kept.append)
     for i in range(6):
-        backlog.window(window(i))
+        behind.window(window(i))
     log.go.set()
-    backlog.finish()
+    behind.finish()
     backlog.close()
+    assert len(kept) == len(log.health)
     done = len(log.health)
     assert 2 <= done < 6
-    assert sum(health["windows_lost"] for health in log.health) + backlog.lost["windows_lost"] == (
+    assert sum(health["windows_lost"] for health in log.health) + behind.lost["windows_lost"] == (
         6 - done
     )
 
 
 def test_a_failure_is_told_and_work_goes_on() -> None:
-    log, failures = Log(), []
+    log, failures, kept = Log(), list[Exception](), list[int]()
     backlog = Backlog(log.make, failures.append)
-    backlog.window(window(13))
-    backlog.window(window(14))
+    behind = Behind(backlog, 0, kept.append)
+    behind.window(window(13))
+    behind.window(window(14))
     backlog.close()
+    assert kept == [1]
     assert [str(failure) for failure in failures] == ["thirteen"]
     assert log.said == ["window 14", "closed"]
 
 
 def test_what_cannot_be_made_is_raised_where_it_was_asked_for() -> None:
     @contextmanager
-    def make() -> Iterator[Log]:
+    def make() -> Iterator[list[Log]]:
         raise ValueError("no disk")
-        yield
+        yield []
 
     with pytest.raises(ValueError, match="no disk"):
         Backlog(make, pytest.fail)

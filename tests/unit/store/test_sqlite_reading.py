@@ -144,6 +144,17 @@ def test_latency_is_that_of_all_samples(store: SqliteReading, made: tuple[str, T
     assert percentiles(whole.slots, 50, 95, 99) == pytest.approx(exact.tolist(), rel=0.01)
 
 
+@pytest.mark.parametrize(("first", "minutes"), [(0, 1), (7, 20), (30, 5), (34, 2), (20, 100)])
+@pytest.mark.parametrize("by", [(), ("endpoint",)])
+def test_latency_of_parts_of_hours(
+    store: SqliteReading, made: tuple[str, Truth], first: int, minutes: int, by: tuple[str, ...]
+) -> None:
+    since, until = SINCE + first * MINUTE, SINCE + (first + minutes) * MINUTE
+    found = store.latency(Scope(since, until, (AGENT,)), None, by)
+    assert sum(group.count for group in found) == len(made[1].of(since, until))
+    assert {group.bucket for group in found} == {since}
+
+
 @pytest.mark.parametrize("step_s", [60, 900, 3600, 7200])
 def test_latency_by_step_and_endpoint(
     store: SqliteReading, made: tuple[str, Truth], step_s: int
