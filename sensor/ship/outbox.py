@@ -39,6 +39,7 @@ TABLES = frozenset((*NUMBERED, HOURS, *KEPT))
 BATCH_ROWS = 5_000
 BATCH_OCTETS = 4 << 20  # of text and histograms
 NUMBER_OCTETS = 8
+HOUR_KEY = ("agent_id", "endpoint", "hour", "boot_id")
 HOUR_KEYS = 2_000  # hours of endpoints in a batch
 HOUR_SCAN = 200_000  # windows looked at for it
 
@@ -152,17 +153,31 @@ class Outbox:
                 (one_line(why)[:500], now(), self.destination),
             )
 
+    def forget(self) -> int:
+        """Drop the cursors and gaps of this destination; how many cursors there were."""
+        with self._explained(), self._transaction():
+            gone = 0
+            for table in ("shipping_gaps", "shipping_cursors"):
+                sql = f"DELETE FROM {table} WHERE destination = ?"  # noqa: S608
+                gone = self._db.execute(sql, (self.destination,)).rowcount
+            return gone
+
     # ---- hours
 
     def hours(self) -> Iterator[Batch]:
         """Hours whose windows have arrived, as they are now: an hour that is still growing is sent
-        again next time. Acknowledge each before taking the next."""
+        again next time. Acknowledge each before taking the next.
+
+        Hours outlive their windows: where windows never arrived, as at a new destination, all hours
+        are sent first, without numbers.
+        """
         if not self.with_hours:
             return
         with self._explained():
             upto, _ = self._cursor(METRICS)
-            after, _ = self._cursor(HOURS)
-            begun = after
+            begun, _ = self._cursor(HOURS)
+            if begun == 0 or self._windows_lost(begun):
+                yield from self._all_hours()
             while begun < upto:
                 keys: dict[Row, int] = {}  # hour of an endpoint: its first window seen here
                 newest: dict[object, object] = {}  # run: its newest hour
@@ -186,6 +201,28 @@ class Outbox:
                 if not full:
                     return
                 begun = last
+
+    def _windows_lost(self, after: int) -> bool:
+        """Whether windows over this number went before they were shipped."""
+        return bool(
+            self._db.execute(
+                "SELECT 1 FROM shipping_gaps WHERE destination = ? AND table_name = ?"
+                " AND reason <> 'refused' AND last_seq > ? LIMIT 1",
+                (self.destination, METRICS, after),
+            ).fetchone()
+        )
+
+    def _all_hours(self) -> Iterator[Batch]:
+        names = self._columns[HOURS]
+        at = [names.index(name) for name in HOUR_KEY]
+        last: Row = ("", "", -(1 << 63), "")
+        while rows := self._db.execute(
+            f"SELECT {', '.join(names)} FROM {HOURS} WHERE ({', '.join(HOUR_KEY)}) > (?, ?, ?, ?)"  # noqa: S608
+            f" ORDER BY {', '.join(HOUR_KEY)} LIMIT {HOUR_KEYS}",
+            last,
+        ).fetchall():
+            yield Batch(self.store, HOURS, names, rows)
+            last = tuple(rows[-1][i] for i in at)
 
     def _hour(self, key: Row) -> list[Row]:
         columns = ", ".join(self._columns[HOURS])
