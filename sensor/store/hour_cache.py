@@ -1,4 +1,4 @@
-"""What whole hours answered, kept until a row of theirs is written.
+"""What a period answered, kept until a row of one of its hours is written.
 
 Rows are only ever added, numbered ascending over all tables of the database: what came after the
 number last seen tells which hours to ask again. Rows that retention deletes stay in an answer for
@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 ROOM = 4096  # answers
+HOUR_US = 3_600_000_000
 
 
 class HourCache:
@@ -23,7 +24,7 @@ class HourCache:
         self.seq = 0  # rows numbered from here on were not looked at
 
     def get(self, since: int, until: int, question: Hashable) -> Any:
-        """The answer for these whole hours; None when it is not kept."""
+        """The answer for this period; None when it is not kept."""
         key = since, until, question
         with self._lock:
             found = self._kept.get(key)
@@ -40,12 +41,16 @@ class HourCache:
                     self._kept.popitem(last=False)
 
     def advance(self, seq: int, hours: Iterable[int] | None) -> None:
-        """Rows up to before `seq` are of these hours; None: of any."""
+        """Rows up to before `seq` are of these hours, by their starts; None: of any."""
         with self._lock:
             if hours is None:
                 self._kept.clear()
             else:
                 touched = sorted(set(hours))
-                for key in [k for k in self._kept if any(k[0] <= h < k[1] for h in touched)]:
+                gone = [
+                    key for key in self._kept
+                    if any(key[0] < hour + HOUR_US and hour < key[1] for hour in touched)
+                ]  # fmt: skip
+                for key in gone:
                     del self._kept[key]
             self.seq = seq

@@ -51,6 +51,7 @@ LOOK_BACK = 4096  # newest rows of a run that tell how long its windows are
 LONG_WINDOW_S = 60  # a run with windows this long has its usual length
 HOUR_S = 3600
 DAY_US = 24 * HOUR_US
+PIECE_US = HOUR_US // 12
 T = TypeVar("T")
 NETWORK_KIND = "tcp_rtt"
 BINS = ("bins_in", "bins_out", "bins_other")
@@ -87,6 +88,7 @@ class SqliteReading:
         self._cache = cache
         self._db = open_readonly(path, any_thread=True)
         self._events = Events(self._db)
+        self._runs_known: tuple[int, list[AgentRow]] | None = None  # PRAGMA data_version, runs
         self._usual: dict[str, int] = {}  # boot_id: window_s of runs that are known for good
 
     def close(self) -> None:
@@ -95,13 +97,20 @@ class SqliteReading:
     # ---- who and when
 
     def agents(self, workspace_id: str | None = None) -> list[AgentRow]:
-        names = ", ".join(AgentRow._fields)
-        rows = self._all(
-            f"SELECT {names} FROM agents WHERE ? IS NULL OR workspace_id = ?"  # noqa: S608
-            " ORDER BY coalesce(last_packet, 0), agent_id, boot_id",
-            (workspace_id, workspace_id),
-        )
-        return [AgentRow._make(row) for row in rows]
+        runs = self._every_run()
+        if workspace_id is None:
+            return runs
+        return [run for run in runs if run.workspace_id == workspace_id]
+
+    def _every_run(self) -> list[AgentRow]:
+        """Asked again when something was written since."""
+        version = int(self._all("PRAGMA data_version", ())[0][0])
+        if self._runs_known is None or self._runs_known[0] != version:
+            names = ", ".join(AgentRow._fields)
+            order = "coalesce(last_packet, 0), agent_id, boot_id"
+            rows = self._all(f"SELECT {names} FROM agents ORDER BY {order}", ())  # noqa: S608
+            self._runs_known = version, [AgentRow._make(row) for row in rows]
+        return self._runs_known[1]
 
     def newest(self, scope: Scope) -> int | None:
         runs = self._runs(scope)
@@ -276,7 +285,9 @@ class SqliteReading:
             def ask_hours(part: Scope, step_s: int | None) -> Columns:
                 return self._hourly_metrics(part, step_s, keys)
 
-            return self._summed(("hours", *keys), ask_hours, scope, step_s, ["bucket", *keys])
+            return self._summed(
+                ("metrics by hours", *keys), ask_hours, scope, step_s, ["bucket", *keys]
+            )
 
         def ask(part: Scope, step_s: int | None) -> Columns:
             return self._window_metrics(part, step_s, keys)
@@ -324,7 +335,7 @@ class SqliteReading:
             # What is left are the ends of the scope, shorter than an hour each.
             parts = [
                 self._by_hour(
-                    ("hours", *keys),
+                    ("latency by hours", *keys),
                     replace(scope, since=since, until=until),
                     step_s,
                     ask,
@@ -332,8 +343,7 @@ class SqliteReading:
                 )
             ]
             for end in (replace(scope, until=since), replace(scope, since=until)):
-                if end.since < end.until:
-                    parts.append(self._window_latency(end, step_s, keys))
+                parts += self._pieces(end, step_s, keys)
             made = merge_groups(parts)
         else:
 
@@ -347,6 +357,27 @@ class SqliteReading:
             made = {(scope.since, key): replace(g, bucket=scope.since)
                     for (_, key), g in made.items()}  # fmt: skip
         return in_order(made)
+
+    def _pieces(self, end: Scope, step_s: int | None, keys: list[str]) -> list[Groups]:
+        """Latency of a part of an hour, by five minutes, which are kept: as time goes on, the
+        period loses them one by one."""
+        if self._cache is None or end.window_s is not None:
+            return [self._window_latency(end, step_s, keys)] if end.since < end.until else []
+        seq = self._advance(self._cache)
+        asked = ("pieces", *keys), step_s, tuple(self._who(end))
+        made = []
+        since = end.since
+        while since < end.until:
+            until = min((since // PIECE_US + 1) * PIECE_US, end.until)
+            is_whole = until - since == PIECE_US
+            found: Groups | None = self._cache.get(since, until, asked) if is_whole else None
+            if found is None:
+                found = self._window_latency(replace(end, since=since, until=until), step_s, keys)
+                if is_whole:
+                    self._cache.put(since, until, asked, found, seq)
+            made.append(found)
+            since = until
+        return made
 
     def _whole_hours(self, scope: Scope) -> tuple[int, int]:
         """From when to when the scope has all windows of its hours; the last may still go on."""
