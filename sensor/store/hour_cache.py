@@ -1,7 +1,7 @@
-"""What a period answered, kept until a row of one of its hours is written.
+"""What a period answered, kept until a row of it is written.
 
 Rows are only ever added, numbered ascending over all tables of the database: what came after the
-number last seen tells which hours to ask again. Rows that retention deletes stay in an answer for
+number last seen tells which periods to ask again. Rows that retention deletes stay in an answer for
 as long as it is kept.
 """
 
@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any
 
 ROOM = 4096  # answers
-HOUR_US = 3_600_000_000
+PIECE_US = 300_000_000  # the shortest period whose answer is worth keeping
 
 
 class HourCache:
@@ -40,16 +40,16 @@ class HourCache:
                 while len(self._kept) > self._room:
                     self._kept.popitem(last=False)
 
-    def advance(self, seq: int, hours: Iterable[int] | None) -> None:
-        """Rows up to before `seq` are of these hours, by their starts; None: of any."""
+    def advance(self, seq: int, times: Iterable[int] | None) -> None:
+        """Rows up to before `seq` are of these pieces, by their starts; None: of any."""
         with self._lock:
-            if hours is None:
+            if times is None:
                 self._kept.clear()
             else:
-                touched = sorted(set(hours))
+                touched = sorted(set(times))
                 gone = [
                     key for key in self._kept
-                    if any(key[0] < hour + HOUR_US and hour < key[1] for hour in touched)
+                    if any(key[0] < at + PIECE_US and at < key[1] for at in touched)
                 ]  # fmt: skip
                 for key in gone:
                     del self._kept[key]
