@@ -1,8 +1,8 @@
 """The tables of a central store, whichever database it is: those of SQLite, for many hosts.
 
 Columns and their meaning are read from SQLite's own schema, so a column that is added there is
-added here too. Histograms become two arrays, the largest us of each slot in use and its samples, which
-SQL can add up exactly. All rows carry (agent_id, boot_id, seq), which no two hosts share.
+added here too. Histograms become two arrays, the largest us of each slot in use and its samples,
+which SQL can add up exactly. All rows carry (agent_id, boot_id, seq), which no two hosts share.
 """
 
 import sqlite3

@@ -7,7 +7,14 @@ that is kept of them. A step that has shipped is never edited.
 import sqlite3
 from collections.abc import Iterator
 
-from sensor.store.tables import DETECTION, EVENTS_2, SCHEMA_1, SHIPPING_3
+from sensor.store.tables import (
+    DELETED_4,
+    DETECTION,
+    EVENTS_2,
+    SCHEMA_1,
+    SHIPPING_3,
+    SHIPPING_4,
+)
 from sensor.store.utils import Database, Migrations
 from sensor.store.views import VIEWS
 
@@ -51,7 +58,17 @@ def m0003_shipping(db: Database) -> None:
     db.conn.execute("DROP TABLE shipping_cursors")
     for statement in statements(SHIPPING_3):
         db.conn.execute(statement)
-    db.conn.execute("PRAGMA user_version = 3")  # the last step sets tables.CURRENT
+    db.conn.execute("PRAGMA user_version = 3")
+
+
+@migrations()
+def m0004_deletions(db: Database) -> None:
+    """A cursor that is lost only means that rows are sent again, which changes nothing."""
+    for name in ("shipping_cursors", "shipping_gaps"):
+        db.conn.execute(f"DROP TABLE {name}")
+    for statement in statements(SHIPPING_4 + DELETED_4):
+        db.conn.execute(statement)
+    db.conn.execute("PRAGMA user_version = 4")  # the last step sets tables.CURRENT
 
 
 def migrate(connection: sqlite3.Connection) -> None:
