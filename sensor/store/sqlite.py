@@ -28,6 +28,7 @@ from sensor.model.rows import (
     SecurityEventRow,
     WindowRows,
 )
+from sensor.store.deletions import make_store_id
 from sensor.store.events import EventFilter, Events
 from sensor.store.hours import Hours
 from sensor.store.migrations import migrate
@@ -189,6 +190,8 @@ class SqliteStore:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 self._db.execute(AGENT, window.agent)
+                if window.agent.source == "live":
+                    make_store_id(self._db)
                 for name, statement in PLAIN.items():
                     self._db.executemany(statement, self._numbered(getattr(window, name)))
                 self._metrics(window)
