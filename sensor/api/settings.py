@@ -1,5 +1,6 @@
 """What an operator can choose about the API."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,3 +37,4 @@ class ApiSettings:
     web: Path | None = None  # the built dashboard
     capacity_mbps: float | None = None  # of the link
     limits: Limits = field(default_factory=Limits)
+    more_metrics: Callable[[], Iterable[str]] = tuple  # further lines of /metrics
