@@ -58,8 +58,10 @@ class Table:
     more: tuple[Field, ...] = field(default=())  # that SQLite does not have
 
 
-def numbered(name: str, time: str, days: int, part: str = "day") -> Table:
-    return Table(name, ("agent_id", time, "boot_id", "seq"), time, days, part)
+def numbered(
+    name: str, time: str, days: int, part: str = "day", more: tuple[Field, ...] = ()
+) -> Table:
+    return Table(name, ("agent_id", time, "boot_id", "seq"), time, days, part, more=more)
 
 
 SHAPES = (
@@ -81,7 +83,9 @@ SHAPES = (
     numbered("protocol_mix", "timestamp", 14),
     numbered("latency_histograms", "timestamp", 14),
     numbered("regional_metrics", "timestamp", 14),
-    numbered(HEALTH, "timestamp", 14),
+    numbered(
+        HEALTH, "timestamp", 14, more=(Field("came_in", "integer", "order in which rows came in"),)
+    ),
     numbered("cdn_requests", "timestamp", 400, "month"),
     Table("topology_nodes", ("agent_id", "node"), "last_seen", 400),
     Table("topology_links", ("agent_id", "source", "target", "kind"), "last_seen", 400),
