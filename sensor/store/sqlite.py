@@ -40,7 +40,8 @@ DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 SIDES = ("", "-wal", "-shm")  # files that are one database
 FREE_LEAST = 8 << 20  # octets of disk: SQLite's shared memory has holes, and filling them is SIGBUS
 BUSY_MS = 5000  # how long a reader's checkpoint may keep us waiting
-WAL_LIMIT = 64 << 20  # octets the log is cut back to
+WAL_LIMIT = 16 << 20  # octets the log is cut back to
+WAL_MOST = 64 << 20  # octets: a reader that never ends may make it grow as far, and no further
 MOST_OPEN = 10_000  # events of one agent that a restart takes up again
 
 
@@ -186,6 +187,7 @@ class SqliteStore:
     def write_window(self, window: WindowRows) -> None:
         """See Store.write_window."""
         before = self._next_seq
+        self._bound_log()
         with self._explained():
             try:
                 self._db.execute("BEGIN IMMEDIATE")
@@ -209,6 +211,23 @@ class SqliteStore:
                     self._db.rollback()
                 raise
             self._retention.wrote(window.agent)
+
+    def _bound_log(self) -> None:
+        """The log cannot be folded into the file while somebody still reads what came before."""
+        try:
+            octets = os.stat(f"{self.path}-wal").st_size
+        except FileNotFoundError:
+            return
+        if octets <= WAL_LIMIT:
+            return
+        with self._explained():
+            self._db.execute("PRAGMA busy_timeout = 0")
+            try:
+                is_held = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            finally:
+                self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        if is_held and octets > WAL_MOST:
+            raise self._error("a reader does not end its transaction, and the log is full")
 
     def detection_state(self, agent_id: str) -> DetectionStateRow | None:
         """See Store.detection_state."""
