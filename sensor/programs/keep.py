@@ -12,6 +12,7 @@ from sensor._native.faces import Rows, Window
 from sensor.detect.detector import Detector
 from sensor.flow.connections import connections_from_flows
 from sensor.metrics.rows import rows_of
+from sensor.metrics.topology import Topology
 from sensor.model.rows import AgentRow, DetectionStateRow, SecurityEventRow, WindowRows
 from sensor.programs.document import Capture
 from sensor.store.base import Store
@@ -32,6 +33,7 @@ class Run(Protocol):
     hostname: str | None
     capture: Capture
     detector: Detector
+    topology: Topology
 
 
 class Keeper:
@@ -54,10 +56,12 @@ class Keeper:
         self._windows = 0
         self._counted: dict[str, int] = {}
         self._anomalies: dict[str, int] = {}
+        self._dropped = 0
 
     def flows(self, rows: Rows, names: bytes) -> None:
         """Finished connections; kept until their window ends."""
         self._flows.append((rows, names))
+        self.run.topology.flows(rows, names)
         self._held += len(rows)
         if self._held >= MOST_ROWS:
             self.flush()
@@ -74,7 +78,19 @@ class Keeper:
             risen(self._anomalies, anomalies),
         )
         events = self._events()
-        self.store.write_window(replace(rows, events=events, detection=self._detection(window)))
+        nodes, links = self.run.topology.take(agent.agent_id)
+        dropped = self.run.topology.dropped
+        self.store.write_window(
+            replace(
+                rows,
+                events=events,
+                detection=self._detection(window),
+                nodes=nodes,
+                links=links,
+                topology_dropped=dropped - self._dropped,
+            )
+        )
+        self._dropped = dropped
         self._told(events)
         self._counted, self._anomalies = counted, anomalies
         self._forget()
