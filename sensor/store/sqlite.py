@@ -34,6 +34,7 @@ from sensor.store.hours import Hours
 from sensor.store.migrations import migrate
 from sensor.store.retention import Limits, Retention
 from sensor.store.tables import APPLICATION_ID, CURRENT
+from sensor.store.topology import write_topology
 
 MAGIC = b"SQLite format 3\0"
 DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
@@ -197,6 +198,7 @@ class SqliteStore:
                 for name, statement in PLAIN.items():
                     self._db.executemany(statement, self._numbered(getattr(window, name)))
                 self._metrics(window)
+                write_topology(self._db, window)
                 if window.detection is not None:
                     self._db.execute(DETECTION, window.detection)
                 self._db.execute(
