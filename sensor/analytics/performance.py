@@ -3,6 +3,7 @@
 The definitions are those of `sensor.metrics.registry`: a replay's figures and these agree.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -55,12 +56,14 @@ def analyse(
     runs = runs_of(store, scope)
     spans = observed(runs, period.since, period.until)
     steps = coarser(fine, period.step_s)
+    latency = store.latency(scope, None, ("endpoint",))
     return {
         **network_metrics(
             store,
             scope,
             fine,
             places,
+            merged(latency),
             include_geographic=include_geographic,
             capacity_mbps=capacity_mbps,
         ),
@@ -72,7 +75,7 @@ def analyse(
         "series": timeline(
             store, scope, period.step_s, local_known=is_local_known(runs), steps=steps
         ),
-        "endpoints": endpoints(store, scope, places),
+        "endpoints": endpoints(store, scope, places, latency),
     }
 
 
@@ -81,6 +84,7 @@ def network_metrics(
     scope: Scope,
     windows: Columns,
     places: Columns,
+    latency: Latency,
     *,
     include_geographic: bool = True,
     capacity_mbps: float | None = None,
@@ -95,7 +99,6 @@ def network_metrics(
     spans = observed(runs, scope.since, scope.until)
     seconds = observed_seconds(spans)
     newest = runs[-1] if runs else None
-    latency = merged(store.latency(scope, None))
     health = health_of(store, scope)
     mix = protocol_bytes(store, scope)
     reasons: dict[str, str] = {}
@@ -130,7 +133,8 @@ def window_metrics(
     scope = Scope(closed.timestamp, until, (closed.agent_id,), None, closed.window_s)
     windows = store.metrics(scope, None)
     places = store.metrics(scope, None, ("endpoint", "region", "app"))
-    return network_metrics(store, scope, windows, places, capacity_mbps=capacity_mbps)
+    latency = merged(store.latency(scope, None))
+    return network_metrics(store, scope, windows, places, latency, capacity_mbps=capacity_mbps)
 
 
 def is_local_known(runs: list[AgentRow]) -> bool:
@@ -333,14 +337,16 @@ def latency_kinds(store: ReadingStore, scope: Scope) -> dict[str, Any]:
     return made
 
 
-def endpoints(store: ReadingStore, scope: Scope, places: Columns) -> list[dict[str, Any]]:
+def endpoints(
+    store: ReadingStore, scope: Scope, places: Columns, groups: Iterable[Latency]
+) -> list[dict[str, Any]]:
     """The busiest endpoints; percentiles over the scope, region as last seen."""
     regions: dict[str, str | None] = {}
     for name, region in zip(places["endpoint"].tolist(), places["region"].tolist(), strict=True):
         regions[name] = region or regions.get(name)
     found = store.metrics(scope, None, ("endpoint",))
     octets = found["bytes_sent"] + found["bytes_received"]
-    latency = {group.key[0]: group for group in store.latency(scope, None, ("endpoint",))}
+    latency = {group.key[0]: group for group in groups}
     made = []
     for at in np.argsort(-octets, kind="stable")[:MOST_ENDPOINTS].tolist():
         name = found["endpoint"][at]

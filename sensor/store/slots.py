@@ -2,6 +2,7 @@
 
 import json
 from bisect import bisect_left
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import accumulate
 
@@ -12,6 +13,8 @@ from hdrh.histogram import HdrHistogram
 from numpy.typing import NDArray
 
 Slots = dict[int, int]
+EMPTY = "{}"
+COMMAS = str.maketrans({"{": None, "}": None, '"': None, ":": ","})
 
 
 @lru_cache(maxsize=32768)
@@ -84,6 +87,17 @@ def percentiles(slots: Slots, *wanted: int) -> list[int]:
 def to_json(slots: Slots) -> str:
     """Ascending, so that equal histograms are equal texts."""
     return json.dumps(dict(sorted(slots.items())), separators=(",", ":"))
+
+
+def add_texts(texts: Iterable[str]) -> Slots:
+    """The sum of what to_json() made, ascending; many at once are cheap."""
+    joined = ",".join(text for text in texts if text != EMPTY).translate(COMMAS)
+    if not joined:
+        return {}
+    flat = np.fromstring(joined, np.int64, sep=",")
+    values, at = np.unique(flat[::2], return_inverse=True)
+    counts = np.bincount(at, flat[1::2]).astype(np.int64)
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))
 
 
 _decode = msgspec.json.Decoder(Slots).decode

@@ -23,7 +23,7 @@ from sensor.store.hour_cache import HourCache
 from sensor.store.hours import HOUR_US
 from sensor.store.queries import open_readonly
 from sensor.store.reading import KEYS, Closed, Columns, Latency, Scope
-from sensor.store.slots import Merger, add_slots, from_json
+from sensor.store.slots import Merger, add_texts
 from sensor.store.sqlite_words import (
     CDN_KEYS,
     COUNTERS,
@@ -50,6 +50,7 @@ MOST_BINS = 86_400  # seconds that bins() answers
 LOOK_BACK = 4096  # newest rows of a run that tell how long its windows are
 LONG_WINDOW_S = 60  # a run with windows this long has its usual length
 HOUR_S = 3600
+NETWORK_KIND = "tcp_rtt"
 BINS = ("bins_in", "bins_out", "bins_other")
 MOST_NEWS = 200_000  # new rows beyond which nothing that was kept is worth keeping
 NEXT_SEQ = "SELECT value FROM store_counters WHERE name = 'next_seq'"
@@ -289,47 +290,36 @@ class SqliteReading:
         self, scope: Scope, step_s: int | None, by: Sequence[str] = (), kind: str | None = None
     ) -> list[Latency]:
         keys = self._keys(by)
-        made: Groups = {}
-        part = scope
-        if kind is None and not set(keys) - {"agent_id", "endpoint"}:
-            whole = step_s is None or step_s % HOUR_S == 0
-            if whole or self._by_hours(scope):
-                since, until = self._hour_latency(made, scope, step_s, keys)
-                # What is left are the ends of the scope, shorter than an hour each.
-                for part in (replace(scope, until=since), replace(scope, since=until)):
-                    if part.since < part.until:
-                        self._merge_windows(made, scope, part, step_s, keys, None)
-                return in_order(made)
-        self._merge_windows(made, scope, part, step_s, keys, kind)
-        return in_order(made)
-
-    def _merge_windows(
-        self,
-        made: Groups,
-        scope: Scope,
-        part: Scope,
-        step_s: int | None,
-        keys: list[str],
-        kind: str | None,
-    ) -> None:
-        ask = self._window_latency if kind is None else self._kind_latency
         bucket = scope.since if step_s is None else None
-        for groups in self._by_hour(
-            ("latency", kind, *keys), part, step_s, lambda hour: ask(hour, step_s, keys, kind)
-        ):
-            merge_groups(made, groups, bucket)
+        hourly = kind is None and not set(keys) - {"agent_id", "endpoint"}
+        if hourly and (step_s is None or step_s % HOUR_S == 0 or self._by_hours(scope)):
+            since, until = self._whole_hours(scope)
+            parts = [self._hour_latency(scope, since, until, step_s, keys)]
+            # What is left are the ends of the scope, shorter than an hour each.
+            for end in (replace(scope, until=since), replace(scope, since=until)):
+                if end.since < end.until:
+                    parts.append(self._window_latency(end, step_s, keys, None))
+            return in_order(merge_groups(parts, bucket))
+        ask = self._window_latency if kind is None else self._kind_latency
+        parts = self._by_hour(
+            ("latency", kind, *keys), scope, step_s, lambda part: ask(part, step_s, keys, kind)
+        )
+        return in_order(merge_groups(parts, bucket))
+
+    def _whole_hours(self, scope: Scope) -> tuple[int, int]:
+        """From when to when the scope has all windows of its hours; the last may still go on."""
+        since = -(-scope.since // HOUR_US) * HOUR_US
+        newest = self.newest(scope)
+        is_newest_in = newest is not None and newest < scope.until
+        until = -(-scope.until // HOUR_US) if is_newest_in else scope.until // HOUR_US
+        return since, max(until * HOUR_US, since)
 
     def _hour_latency(
-        self,
-        made: Groups,
-        scope: Scope,
-        step_s: int | None,
-        keys: list[str],
-    ) -> tuple[int, int]:
-        """Adds the whole hours; from when to when they are."""
-        since = -(-scope.since // HOUR_US) * HOUR_US
-        until = max(scope.until // HOUR_US * HOUR_US, since)
+        self, scope: Scope, since: int, until: int, step_s: int | None, keys: list[str]
+    ) -> Groups:
         columns = ", ".join([step_of("hour", scope, step_s), *keys])
+        made: Groups = {}
+        texts: dict[int, list[str]] = {}
         for agent in self._who(scope):
             for bucket, *rest in self._each(
                 f"{ENDPOINTS} SELECT {columns}, latency_count, latency_sum_us, latency_min_us,"
@@ -340,14 +330,20 @@ class SqliteReading:
                 *figures, slots = rest[len(keys) :]
                 latency = group_of(made, bucket, rest[: len(keys)])
                 add_figures(latency, *figures)
-                add_slots(latency.slots, from_json(slots))
-        return since, until
+                texts.setdefault(id(latency), []).append(slots)
+        for latency in made.values():
+            latency.slots = add_texts(texts[id(latency)])
+        return made
 
     def _window_latency(
         self, scope: Scope, step_s: int | None, keys: list[str], _kind: str | None
     ) -> Groups:
         where, bound = self._in(scope)
         columns = ", ".join([step_of("timestamp", scope, step_s), *keys])
+        if not set(keys) - {"agent_id"}:
+            found = self._network_latency(scope, step_s, keys)
+            if found is not None:
+                return found
         return self._decoded(
             len(keys),
             f"SELECT {columns}, latency_count, latency_sum_us, latency_min_us, latency_max_us,"  # noqa: S608
@@ -356,6 +352,32 @@ class SqliteReading:
             f" AND {self._usual_window(scope)} AND (latency_count > 0 OR jitter_count > 0)",
             bound,
         )
+
+    def _network_latency(self, scope: Scope, step_s: int | None, keys: list[str]) -> Groups | None:
+        """All endpoints' samples from the one histogram that a window has of them (tcp_rtt).
+
+        None when that has other samples than the endpoints have.
+        """
+        where, bound = self._in(scope)
+        columns = ", ".join([step_of("timestamp", scope, step_s), *keys])
+        group = ", ".join(map(str, range(1, len(keys) + 2)))
+        made: Groups = {}
+        for bucket, *rest in self._each(
+            f"SELECT {columns}, sum(latency_count), sum(latency_sum_us), min(latency_min_us),"  # noqa: S608
+            " max(latency_max_us), sum(jitter_count), sum(jitter_sum_us)"
+            f" FROM network_performance_metrics INDEXED BY idx_network_agent WHERE {where}"
+            f" AND {self._usual_window(scope)} AND (latency_count > 0 OR jitter_count > 0)"
+            f" GROUP BY {group}",
+            bound,
+        ):
+            add_figures(group_of(made, bucket, rest[: len(keys)]), *rest[len(keys) :])
+        histograms = self._kind_latency(scope, step_s, keys, NETWORK_KIND)
+        for at, latency in made.items():
+            same = histograms.get(at)
+            if (same.count if same else 0) != latency.count:
+                return None
+            latency.slots = same.slots if same else {}
+        return made
 
     def _kind_latency(
         self, scope: Scope, step_s: int | None, keys: list[str], kind: str | None

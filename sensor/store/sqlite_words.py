@@ -1,8 +1,8 @@
 """The words of SqliteReading: columns, sums and buckets in SQLite's SQL."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,7 +64,7 @@ TEXT = frozenset((
 ))  # fmt: skip
 EXACT = frozenset(("bucket", "timestamp", "started_at", "ended_at", "first_seen", "last_seen"))
 
-_rows_of_ten = msgspec.json.Decoder(list[list[int]]).decode
+BRACKETS = str.maketrans("", "", "[]")
 
 
 def columns_of(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Columns:
@@ -124,7 +124,10 @@ def folded(parts: Sequence[Columns], keys: Sequence[str], maxima: Sequence[str] 
         return parts[0]
     joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
     rows = list(zip(*(joined[name].tolist() for name in keys), strict=True))
-    ordered = sorted(set(rows), key=lambda key: [(part is not None, part) for part in key])
+    try:
+        ordered = sorted(set(rows))
+    except TypeError:  # some are None
+        ordered = sorted(set(rows), key=lambda key: [(part is not None, part) for part in key])
     numbers = {key: n for n, key in enumerate(ordered)}
     group = np.array([numbers[row] for row in rows], np.int64)
     made = columns_of(ordered, keys)
@@ -143,17 +146,30 @@ def folded(parts: Sequence[Columns], keys: Sequence[str], maxima: Sequence[str] 
     return {name: made[name] for name in names}
 
 
-def merge_groups(into: Groups, more: Groups, bucket: int | None) -> None:
-    """`more` stays as it is; `bucket`: the one that all come into."""
-    for (at, key), group in more.items():
-        found = group_of(into, at if bucket is None else bucket, key)
-        add_figures(
-            found, group.count, group.sum_us, group.min_us, group.max_us, group.jitter_count,
-            group.jitter_sum_us,
-        )  # fmt: skip
-        add_slots(found.slots, group.slots)
+def merge_groups(parts: Sequence[Groups], bucket: int | None) -> Groups:
+    """The sum of the parts, which stay as they are; `bucket`: the one that all come into."""
+    made: Groups = {}
+    shared: set[tuple[int, Key]] = set()  # groups that are still some part's own
+    for part in parts:
+        for (start, key), group in part.items():
+            at = start if bucket is None else bucket, key
+            found = made.get(at)
+            if found is None:
+                made[at] = group if at[0] == group.bucket else replace(group, bucket=at[0])
+                shared.add(at)
+                continue
+            if at in shared:
+                shared.remove(at)
+                found = made[at] = replace(found, slots=dict(found.slots))
+            add_figures(
+                found, group.count, group.sum_us, group.min_us, group.max_us, group.jitter_count,
+                group.jitter_sum_us,
+            )  # fmt: skip
+            add_slots(found.slots, group.slots)
+    return made
 
 
 def tens(texts: Sequence[str]) -> NDArray[np.int64]:
-    """JSON arrays of ten numbers as one array, in one decoding."""
-    return np.array(_rows_of_ten(f"[{','.join(texts)}]"), np.int64).reshape(-1, 10)
+    """JSON arrays of ten numbers as one array."""
+    joined = ",".join(texts).translate(BRACKETS)
+    return np.fromstring(joined, np.int64, sep=",").reshape(-1, 10)
