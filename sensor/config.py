@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -29,6 +29,14 @@ CONFIRMABLE = (
     "brute_force", "connection_flood", "http_flood", "slow_post", "slow_read", "slowloris",
     "tls_flood",
 )  # fmt: skip
+
+# What `sensor ship` may be told to leave out; the rest makes no sense without agents.
+LeftOut = Literal[
+    "bandwidth_seconds", "capture_health", "cdn_requests", "connections", "latency_histograms",
+    "metrics_hourly", "network_performance_metrics", "network_security_events", "protocol_mix",
+    "regional_metrics", "topology_links", "topology_nodes",
+]  # fmt: skip
+LEFT_OUT: tuple[str, ...] = get_args(LeftOut)
 
 Text = Annotated[str, Meta(max_length=255)]
 Short = Annotated[str, Meta(max_length=64)]
@@ -94,7 +102,7 @@ class Capture(Table, frozen=True):
     promiscuous: Annotated[bool, Meta(description="packets for others, too")] = False
     ring_mib: Annotated[
         int, Meta(ge=1, le=1024, description="memory of each interface's ring, MiB")
-    ] = 32
+    ] = 64
     local: Annotated[
         tuple[Short, ...],
         Meta(description="prefixes that are the agent's own; none: its addresses", max_length=64),
@@ -131,6 +139,16 @@ class Detection(Table, frozen=True):
     rules: Annotated[
         str, Meta(description="folder of your own rules; empty: only those shipped")
     ] = ""
+
+
+class Ship(Table, frozen=True):
+    """Where rows go, by `sensor ship`. URLs with passwords: in its credentials file, not here."""
+
+    to: Annotated[tuple[Text, ...], Meta(description="URLs of central stores", max_length=16)] = ()
+    without: Annotated[
+        tuple[LeftOut, ...],
+        Meta(description="tables that are not shipped", max_length=16),
+    ] = ()
 
 
 class Sandbox(Table, frozen=True):
@@ -184,6 +202,7 @@ class Config(Table, frozen=True):
     capture: Capture = Capture()
     store: Store = Store()
     detection: Detection = Detection()
+    ship: Ship = Ship()
     sandbox: Sandbox = Sandbox()
     response: Response = Response()
 

@@ -57,13 +57,15 @@ def analyse(
     spans = observed(runs, period.since, period.until)
     steps = coarser(fine, period.step_s)
     latency = store.latency(scope, None, ("endpoint",))
+    seconds = store.bandwidth(scope, period.step_s)
     return {
         **network_metrics(
             store,
             scope,
             fine,
             places,
-            merged(latency),
+            merged(store.latency(scope, None)),
+            seconds,
             include_geographic=include_geographic,
             capacity_mbps=capacity_mbps,
         ),
@@ -73,7 +75,12 @@ def analyse(
         "coverage": coverage(spans, period),
         "latency_kinds": latency_kinds(store, scope),
         "series": timeline(
-            store, scope, period.step_s, local_known=is_local_known(runs), steps=steps
+            store,
+            scope,
+            period.step_s,
+            local_known=is_local_known(runs),
+            steps=steps,
+            seconds=seconds,
         ),
         "endpoints": endpoints(store, scope, places, latency),
     }
@@ -85,6 +92,7 @@ def network_metrics(
     windows: Columns,
     places: Columns,
     latency: Latency,
+    traffic: Columns,
     *,
     include_geographic: bool = True,
     capacity_mbps: float | None = None,
@@ -93,7 +101,7 @@ def network_metrics(
     `health` and `reasons`.
 
     windows: its metrics by window (or step), all endpoints together; places: by endpoint, region
-    and app.
+    and app; traffic: its seconds, by any step.
     """
     runs = runs_of(store, scope)
     spans = observed(runs, scope.since, scope.until)
@@ -110,7 +118,7 @@ def network_metrics(
         ),
         "latency_metrics": latency_metrics(latency, windows, health["quality"], reasons),
         "bandwidth_metrics": bandwidth_metrics(
-            store, scope, windows, seconds, is_local_known(runs), capacity_mbps, reasons
+            store, scope, windows, traffic, seconds, is_local_known(runs), capacity_mbps, reasons
         ),
         "connection_metrics": connection_metrics(windows, seconds, reasons),
         "protocol_distribution": protocol_distribution(mix, places),
@@ -134,7 +142,10 @@ def window_metrics(
     windows = store.metrics(scope, None)
     places = store.metrics(scope, None, ("endpoint", "region", "app"))
     latency = merged(store.latency(scope, None))
-    return network_metrics(store, scope, windows, places, latency, capacity_mbps=capacity_mbps)
+    traffic = store.bandwidth(scope, closed.window_s)
+    return network_metrics(
+        store, scope, windows, places, latency, traffic, capacity_mbps=capacity_mbps
+    )
 
 
 def is_local_known(runs: list[AgentRow]) -> bool:
@@ -194,14 +205,14 @@ def bandwidth_metrics(
     store: ReadingStore,
     scope: Scope,
     steps: Columns,
+    traffic: Columns,
     seconds: float,
     local_known: bool,
     capacity_mbps: float | None,
     reasons: dict[str, str],
 ) -> dict[str, Any]:
     where = "bandwidth_metrics"
-    per_day = store.bandwidth(scope, 86_400)
-    octets = [float(per_day[name].sum()) for name in ("bytes_in", "bytes_out", "bytes_other")]
+    octets = [float(traffic[name].sum()) for name in ("bytes_in", "bytes_out", "bytes_other")]
     windows = added(total(steps, "bytes_received"), total(steps, "bytes_sent")) or 0.0
     # Seconds are kept for two days: beyond, the endpoints' windows know the octets.
     is_whole = sum(octets) >= 0.98 * windows
@@ -212,8 +223,8 @@ def bandwidth_metrics(
     )
     ingress, egress = mbps(received, seconds), mbps(sent, seconds)
     peaks = [
-        max(mbps(float(per_day[name].max()), 1.0) or 0.0, mean or 0.0)
-        if len(per_day[name])
+        max(mbps(float(traffic[name].max()), 1.0) or 0.0, mean or 0.0)
+        if len(traffic[name])
         else None
         for name, mean in (("peak_in", ingress), ("peak_out", egress))
     ]
@@ -229,7 +240,7 @@ def bandwidth_metrics(
         for name in ("peak_ingress_mbps", "peak_egress_mbps"):
             reasons[f"{where}.{name}"] = (
                 "the busiest second of the newest two days, a lower bound"
-                if len(per_day["bucket"])
+                if len(traffic["bucket"])
                 else EXPIRED
             )
     if not local_known:

@@ -52,9 +52,16 @@ def coarser(steps: Columns, step_s: int) -> Columns:
 
 
 def timeline(
-    store: ReadingStore, scope: Scope, step_s: int, *, local_known: bool, steps: Columns
+    store: ReadingStore,
+    scope: Scope,
+    step_s: int,
+    *,
+    local_known: bool,
+    steps: Columns,
+    seconds: Columns,
 ) -> dict[str, Any]:
-    """`series` of the HTTP contract; `steps` are the scope's metrics by `step_s`.
+    """`series` of the HTTP contract; `steps` are the scope's metrics by `step_s`,
+    `seconds` its traffic by `step_s`.
 
     active_connections is the mean of the step's windows. Octets come from the seconds as long as
     these are kept, else from the endpoints' windows.
@@ -68,7 +75,6 @@ def timeline(
     p50, p95, p99, jitter = (list(column) for column in zip(*shape, strict=True))
     seen = np.minimum(buckets + step_s * SECOND_US, scope.until) - np.maximum(buckets, scope.since)
     rate = 8 / MEGABIT / (seen / SECOND_US)
-    seconds = store.bandwidth(scope, step_s)
     octets_in, octets_out = (
         np.where(np.isnan(exact), coarse, exact)
         for exact, coarse in (

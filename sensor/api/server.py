@@ -15,6 +15,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from sensor.api.settings import ApiSettings, Limits
 
@@ -50,7 +51,37 @@ class Waiting:
         return next(iter(self._all), None)
 
 
-class Connection(H11Protocol):
+class Impatient(asyncio.Protocol):
+    """Lets go of a client that does not take what it asked for."""
+
+    take_s: float  # set in the subclass that a server makes for itself
+    loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
+    _taking: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._taking = self.loop.call_later(self.take_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._took()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._took()
+        super().connection_lost(exc)
+
+    def _took(self) -> None:
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
+
+
+class WebSocket(Impatient, WebSocketsSansIOProtocol):
+    """One client's WebSocket."""
+
+
+class Connection(Impatient, H11Protocol):
     """One client's connection."""
 
     waiting: Waiting  # of the subclass that a server makes for itself
@@ -136,11 +167,11 @@ def make_server(
         beat()
 
     limits = settings.limits
-    protocol = type("BoundConnection", (Connection,), {"waiting": Waiting(limits)})
+    bound = {"waiting": Waiting(limits), "take_s": limits.send_s}
     config = uvicorn.Config(
         app,
-        http=protocol,
-        ws="websockets-sansio",
+        http=type("BoundConnection", (Connection,), bound),
+        ws=type("BoundWebSocket", (WebSocket,), bound),
         ws_max_size=WS_MESSAGE,
         ws_per_message_deflate=False,
         h11_max_incomplete_event_size=limits.header,

@@ -54,7 +54,7 @@ class Interface:
         wanted: Wanted | None = None,
         *,
         promiscuous: bool = False,
-        ring_mib: int = 32,
+        ring_mib: int = 64,
         hold: bool = False,
         inherited: socket.socket | None = None,
     ) -> None:

@@ -278,6 +278,12 @@ class CaptureHealthRow(NamedTuple):
     rows_lost: int
     ack_gap_ratio: float | None
     anomalies: str  # JSON object: name -> count
+    ring_freezes: int | None = None  # this one and those that follow: None for a savefile
+    interface_gaps: int | None = None
+    gap_ms: int | None = None
+    windows_lost: int | None = None
+    batches_lost: int | None = None
+    clock_step_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,10 @@ COMMANDS = {
     "run": ("sensor.programs.run", "Capture on interfaces and keep what is found."),
     "serve": ("sensor.programs.serve", "Serve the API, the WebSocket and the dashboard."),
     "status": ("sensor.programs.status", "Show how the running daemon is."),
+    "top": ("sensor.programs.top", "Watch a sensor's database on the terminal."),
     "report": ("sensor.programs.report", "Show what a database of the sensor holds."),
+    "ship": ("sensor.programs.ship", "Ship rows to a central store."),
+    "store": ("sensor.programs.store", "Make, upgrade and tidy up a central store."),
     "respond": ("sensor.programs.respond", "Block the sources of attacks for a while (opt-in)."),
 }
 

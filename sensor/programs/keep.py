@@ -2,7 +2,8 @@
 the same capture apart."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
@@ -10,6 +11,7 @@ from typing import Protocol, Self
 
 from sensor._native.faces import Rows, Window
 from sensor.detect.detector import Detector
+from sensor.errors import CannotWrite
 from sensor.flow.connections import connections_from_flows
 from sensor.metrics.rows import rows_of
 from sensor.model.rows import AgentRow, DetectionStateRow, SecurityEventRow, WindowRows
@@ -52,6 +54,7 @@ class Keeper:
         self._flows: list[tuple[Rows, bytes]] = []
         self._held = 0
         self._windows = 0
+        self.lost_windows = self.lost_rows = 0  # since the last one that was written
         self._counted: dict[str, int] = {}
         self._anomalies: dict[str, int] = {}
 
@@ -60,12 +63,18 @@ class Keeper:
         self._flows.append((rows, names))
         self._held += len(rows)
         if self._held >= MOST_ROWS:
-            self.flush()
+            with self._counting():
+                self.flush()
 
     def window(self, window: Window) -> None:
         """One transaction."""
         agent = self._agent()
         counted, anomalies = window["counters"], window["anomalies"]
+        if self.lost_windows:
+            window["health"]["windows_lost"] = (
+                window["health"].get("windows_lost", 0) + self.lost_windows
+            )
+            window["health"]["rows_lost"] = window["health"].get("rows_lost", 0) + self.lost_rows
         rows = rows_of(
             window,
             agent,
@@ -74,7 +83,9 @@ class Keeper:
             risen(self._anomalies, anomalies),
         )
         events = self._events()
-        self.store.write_window(replace(rows, events=events, detection=self._detection(window)))
+        with self._counting(window=True):
+            self.store.write_window(replace(rows, events=events, detection=self._detection(window)))
+        self.lost_windows = self.lost_rows = 0
         self._told(events)
         self._counted, self._anomalies = counted, anomalies
         self._forget()
@@ -85,6 +96,18 @@ class Keeper:
     def __exit__(self, kind: type[BaseException] | None, *failure: object) -> None:
         if kind is None:
             self.flush()  # the agent too, when there was nothing else
+
+    @contextmanager
+    def _counting(self, window: bool = False) -> Iterator[None]:
+        """What could not be written is counted, and connections wait while there is room."""
+        try:
+            yield
+        except CannotWrite:
+            self.lost_windows += window
+            if self._held >= MOST_ROWS:
+                self.lost_rows += self._held
+                self._forget()
+            raise
 
     def flush(self) -> None:
         """Connections and events before their window has ended."""

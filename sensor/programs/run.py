@@ -25,6 +25,7 @@ from sensor.programs.reload import Reloader
 from sensor.programs.status import Reporter, status_path
 from sensor.store.retention import Limits
 
+SWITCH_S = 0.5e-3  # how long the writer may make the capturing thread wait for the interpreter
 READABLE = ("/usr", "/lib", "/lib64", "/etc", "/proc", "/sys", "/dev")
 
 
@@ -62,7 +63,7 @@ READABLE = ("/usr", "/lib", "/lib64", "/etc", "/proc", "/sys", "/dev")
     "--ring",
     type=click.IntRange(1, 1024),
     metavar="MiB",
-    help="Size of each interface's ring.  [default: 32]",
+    help="Size of each interface's ring.  [default: 64]",
 )
 @click.option(
     "--rules",
@@ -87,6 +88,7 @@ def command(file: str | None, **options: object) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     signal.signal(signal.SIGHUP, lambda *_: asked.set())
+    sys.setswitchinterval(SWITCH_S)
     journal()  # connected now: later the sandbox forbids it
     notifier = Notifier()
     with ExitStack() as stack:

@@ -34,8 +34,7 @@ class Batch:
         if "seq" not in self.columns:
             return Batch(self.store, self.table, self.columns, rows)
         seq = self.columns.index("seq")
-        first, last = rows[0][seq], rows[-1][seq]
-        assert isinstance(first, int) and isinstance(last, int)  # noqa: S101 - the column's type
+        first, last = int(str(rows[0][seq])), int(str(rows[-1][seq]))
         return Batch(self.store, self.table, self.columns, rows, first - 1, last)
 
 

@@ -12,14 +12,14 @@ import sqlite3
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from sensor.errors import DamagedCapture
 from sensor.model.rows import AgentRow, ConnectionRow
 from sensor.store.events import EventFilter, Events, Stored
-from sensor.store.hour_cache import HourCache
+from sensor.store.hour_cache import PIECE_US, HourCache
 from sensor.store.hours import HOUR_US
 from sensor.store.queries import open_readonly
 from sensor.store.reading import KEYS, Closed, Columns, Latency, Scope
@@ -50,17 +50,28 @@ MOST_BINS = 86_400  # seconds that bins() answers
 LOOK_BACK = 4096  # newest rows of a run that tell how long its windows are
 LONG_WINDOW_S = 60  # a run with windows this long has its usual length
 HOUR_S = 3600
+DAY_US = 24 * HOUR_US
+PIECE_S = PIECE_US // 1_000_000
+T = TypeVar("T")
 NETWORK_KIND = "tcp_rtt"
 BINS = ("bins_in", "bins_out", "bins_other")
 MOST_NEWS = 200_000  # new rows beyond which nothing that was kept is worth keeping
 NEXT_SEQ = "SELECT value FROM store_counters WHERE name = 'next_seq'"
 TOUCHED = " UNION ".join(
-    f"SELECT timestamp / {HOUR_US} FROM {table} WHERE seq >= :since"  # noqa: S608
+    f"SELECT timestamp / {PIECE_US} FROM {table} WHERE seq >= :since"  # noqa: S608
     for table in (
         "network_performance_metrics", "bandwidth_seconds", "protocol_mix", "latency_histograms",
         "regional_metrics", "capture_health",
     )
 )  # fmt: skip
+
+
+def pieces(since: int, until: int) -> Iterator[tuple[int, int]]:
+    """The period cut at every five minutes."""
+    while since < until:
+        end = min((since // PIECE_US + 1) * PIECE_US, until)
+        yield since, end
+        since = end
 
 
 def metrics_columns(keys: Sequence[str]) -> list[str]:
@@ -85,6 +96,7 @@ class SqliteReading:
         self._cache = cache
         self._db = open_readonly(path, any_thread=True)
         self._events = Events(self._db)
+        self._runs_known: tuple[int, list[AgentRow]] | None = None  # PRAGMA data_version, runs
         self._usual: dict[str, int] = {}  # boot_id: window_s of runs that are known for good
 
     def close(self) -> None:
@@ -93,13 +105,20 @@ class SqliteReading:
     # ---- who and when
 
     def agents(self, workspace_id: str | None = None) -> list[AgentRow]:
-        names = ", ".join(AgentRow._fields)
-        rows = self._all(
-            f"SELECT {names} FROM agents WHERE ? IS NULL OR workspace_id = ?"  # noqa: S608
-            " ORDER BY coalesce(last_packet, 0), agent_id, boot_id",
-            (workspace_id, workspace_id),
-        )
-        return [AgentRow._make(row) for row in rows]
+        runs = self._every_run()
+        if workspace_id is None:
+            return runs
+        return [run for run in runs if run.workspace_id == workspace_id]
+
+    def _every_run(self) -> list[AgentRow]:
+        """Asked again when something was written since."""
+        version = int(self._all("PRAGMA data_version", ())[0][0])
+        if self._runs_known is None or self._runs_known[0] != version:
+            names = ", ".join(AgentRow._fields)
+            order = "coalesce(last_packet, 0), agent_id, boot_id"
+            rows = self._all(f"SELECT {names} FROM agents ORDER BY {order}", ())  # noqa: S608
+            self._runs_known = version, [AgentRow._make(row) for row in rows]
+        return self._runs_known[1]
 
     def newest(self, scope: Scope) -> int | None:
         runs = self._runs(scope)
@@ -196,55 +215,76 @@ class SqliteReading:
     # ---- whole hours, asked once
 
     def _by_hour(
-        self, question: Hashable, scope: Scope, step_s: int | None, ask: Callable[[Scope], Any]
-    ) -> list[Any]:
-        """Answers for parts of the scope: its whole hours, which are kept, and its ends."""
-        step = step_s or HOUR_S
-        cache = self._cache
-        fits = HOUR_S % step == 0 or step % HOUR_S == 0
-        if (
-            cache is None
-            or scope.window_s is not None
-            or not fits
-            or scope.until - scope.since < 2 * HOUR_US
-        ):
-            return [ask(scope)]
-        seq = self._advance(cache)
-        first = -(-scope.since // HOUR_US) * HOUR_US
-        last = scope.until // HOUR_US * HOUR_US
-        asked = (question, step_s, tuple(self._who(scope)))
-        # Never nothing, so that an answer always has its columns.
-        made = [
-            ask(replace(scope, since=since, until=until))
-            for since, until in ((scope.since, first), (last, scope.until))
-            if since < until or since == last
-        ]
-        for hour in self._hours_of_runs(scope, first, last):
-            answer = cache.get(hour, asked)
-            if answer is None:
-                answer = ask(replace(scope, since=hour, until=hour + HOUR_US))
-                cache.put(hour, asked, answer, seq)
-            made.append(answer)
-        return made
+        self,
+        question: Hashable,
+        scope: Scope,
+        step_s: int | None,
+        ask: Callable[[Scope], T],
+        add: Callable[[list[T]], T],
+    ) -> T:
+        """The sum of the answers for parts of the scope, which are kept.
 
-    def _hours_of_runs(self, scope: Scope, first: int, last: int) -> list[int]:
-        """Starts of the hours between, in which a run of the scope's agents had packets."""
-        hours: set[int] = set()
+        Its whole hours, and its ends by five minutes: as time goes on it loses these one by one.
+        """
+        step = step_s or PIECE_S
+        cache = self._cache
+        fits = PIECE_S % step == 0 or step % PIECE_S == 0
+        is_long = scope.until - scope.since >= 2 * PIECE_US
+        if cache is None or scope.window_s is not None or not fits or not is_long:
+            return ask(scope)
+        seq = self._advance(cache)
+        first = min(-(-scope.since // HOUR_US) * HOUR_US, scope.until)
+        last = max(scope.until // HOUR_US * HOUR_US, first)
+        asked = (question, step_s, tuple(self._who(scope)))
+
+        def part(since: int, until: int) -> T:
+            return ask(replace(scope, since=since, until=until))
+
+        def kept(since: int, until: int, answer: Callable[[int, int], T]) -> T:
+            found: T | None = cache.get(since, until, asked)
+            if found is None:
+                found = answer(since, until)
+                cache.put(since, until, asked, found, seq)
+            return found
+
+        def whole(since: int, until: int) -> T:
+            spans = self._spans(scope, since, until)
+            return add([kept(a, b, part) for a, b in spans]) if spans else part(since, since)
+
+        # The newest hour is still written to: what is before it is kept as one.
+        newest = (self.newest(scope) or 0) // HOUR_US * HOUR_US
+        settled = min(max(first, newest), last)
+        made = [kept(a, b, whole) for a, b in ((first, settled), (settled, last)) if a < b]
+        for a, b in ((scope.since, first), (last, scope.until)):
+            for since, until in pieces(a, b):
+                is_whole = until - since == PIECE_US
+                made.append(kept(since, until, part) if is_whole else part(since, until))
+        return add(made) if len(made) > 1 else made[0]
+
+    def _spans(self, scope: Scope, first: int, last: int) -> list[tuple[int, int]]:
+        """Days, and hours where the day is not whole, in which a run of the scope's agents had
+        packets."""
+        begun: set[int] = set()
         for run in self._runs(scope):
             if run.first_packet is not None and run.last_packet is not None:
                 since = max(first, run.first_packet // HOUR_US * HOUR_US - HOUR_US)
-                hours.update(range(since, min(last, run.last_packet + 1), HOUR_US))
-        return sorted(hours)
+                begun.update(range(since, min(last, run.last_packet + 1), HOUR_US))
+        spans: dict[tuple[int, int], None] = {}
+        for hour in sorted(begun):
+            day = hour // DAY_US * DAY_US
+            is_whole = first <= day and day + DAY_US <= last
+            spans[(day, day + DAY_US) if is_whole else (hour, hour + HOUR_US)] = None
+        return list(spans)
 
     def _advance(self, cache: HourCache) -> int:
-        """Drops the answers of hours that were written to since; the number of the next row."""
+        """Drops the answers of what was written to since; the number of the next row."""
         newest = int(self._all(NEXT_SEQ, ())[0][0])
         since = cache.seq
         if newest != since:
-            hours: set[int] | None = None
+            times: set[int] | None = None
             if 0 <= newest - since <= MOST_NEWS:
-                hours = {row[0] * HOUR_US for row in self._all(TOUCHED, {"since": since})}
-            cache.advance(newest, hours)
+                times = {row[0] * PIECE_US for row in self._all(TOUCHED, {"since": since})}
+            cache.advance(newest, times)
         return newest
 
     # ---- figures
@@ -252,18 +292,24 @@ class SqliteReading:
     def metrics(self, scope: Scope, step_s: int | None, by: Sequence[str] = ()) -> Columns:
         keys = self._keys(by)
         if self._by_hours(scope) and not set(keys) - {"agent_id", "endpoint"}:
-            return self._hourly_metrics(scope, step_s, keys)
+
+            def ask_hours(part: Scope, step_s: int | None) -> Columns:
+                return self._hourly_metrics(part, step_s, keys)
+
+            return self._summed(
+                ("metrics by hours", *keys), ask_hours, scope, step_s, ["bucket", *keys]
+            )
 
         def ask(part: Scope, step_s: int | None) -> Columns:
             return self._window_metrics(part, step_s, keys)
 
-        return self._summed(ask, scope, step_s, ["bucket", *keys])
+        return self._summed(("metrics", *keys), ask, scope, step_s, ["bucket", *keys])
 
     def _window_metrics(self, scope: Scope, step_s: int | None, keys: list[str]) -> Columns:
         where, bound = self._in(scope)
         group = ", ".join(map(str, range(1, len(keys) + 2)))
         rows = self._all(
-            f"SELECT {', '.join([step_of('timestamp', scope, step_s), *keys])},"  # noqa: S608
+            f"SELECT {', '.join([step_of('timestamp', step_s), *keys])},"  # noqa: S608
             f" count(DISTINCT timestamp), count(*), {WINDOW_SUMS}"
             " FROM network_performance_metrics INDEXED BY idx_network_agent"
             f" WHERE {where} AND {self._usual_window(scope)} GROUP BY {group} ORDER BY {group}",
@@ -278,7 +324,7 @@ class SqliteReading:
             # An hour's windows are those of the endpoint that was seen in most of them.
             rows += self._all(
                 f"{ENDPOINTS} SELECT {', '.join(['bucket', *keys])}, sum(windows), sum(counted),"  # noqa: S608
-                f" {OUTER_HOURLY} FROM (SELECT {step_of('hour', scope, step_s)} AS bucket,"
+                f" {OUTER_HOURLY} FROM (SELECT {step_of('hour', step_s)} AS bucket,"
                 f" {grouped}, max(windows) AS windows, count(*) AS counted, {INNER_HOURLY}"
                 f" {OF_HOURS} GROUP BY {grouped}) GROUP BY {', '.join(['bucket', *keys])}",
                 {"agent": agent, "since": scope.since, "until": scope.until},
@@ -290,34 +336,52 @@ class SqliteReading:
         self, scope: Scope, step_s: int | None, by: Sequence[str] = (), kind: str | None = None
     ) -> list[Latency]:
         keys = self._keys(by)
-        bucket = scope.since if step_s is None else None
+        asked = "latency", kind, *keys
+
+        def ask_windows(part: Scope) -> Groups:
+            if kind is None:
+                return self._window_latency(part, step_s, keys)
+            return self._kind_latency(part, step_s, keys, kind)
+
         hourly = kind is None and not set(keys) - {"agent_id", "endpoint"}
         if hourly and (step_s is None or step_s % HOUR_S == 0 or self._by_hours(scope)):
             since, until = self._whole_hours(scope)
-            parts = [self._hour_latency(scope, since, until, step_s, keys)]
+
+            def ask(part: Scope) -> Groups:
+                return self._hour_latency(part, step_s, keys)
+
             # What is left are the ends of the scope, shorter than an hour each.
-            for end in (replace(scope, until=since), replace(scope, since=until)):
-                if end.since < end.until:
-                    parts.append(self._window_latency(end, step_s, keys, None))
-            return in_order(merge_groups(parts, bucket))
-        ask = self._window_latency if kind is None else self._kind_latency
-        parts = self._by_hour(
-            ("latency", kind, *keys), scope, step_s, lambda part: ask(part, step_s, keys, kind)
-        )
-        return in_order(merge_groups(parts, bucket))
+            parts = [
+                self._by_hour(
+                    ("latency by hours", *keys),
+                    replace(scope, since=since, until=until),
+                    step_s,
+                    ask,
+                    merge_groups,
+                )
+            ]
+            for begin, end in ((scope.since, since), (until, scope.until)):
+                if begin < end:
+                    part = replace(scope, since=begin, until=end)
+                    parts.append(self._by_hour(asked, part, step_s, ask_windows, merge_groups))
+            made = merge_groups(parts)
+        else:
+            made = self._by_hour(asked, scope, step_s, ask_windows, merge_groups)
+        if step_s is None:
+            made = {(scope.since, key): replace(g, bucket=scope.since)
+                    for (_, key), g in made.items()}  # fmt: skip
+        return in_order(made)
 
     def _whole_hours(self, scope: Scope) -> tuple[int, int]:
         """From when to when the scope has all windows of its hours; the last may still go on."""
-        since = -(-scope.since // HOUR_US) * HOUR_US
+        since = min(-(-scope.since // HOUR_US) * HOUR_US, scope.until)
         newest = self.newest(scope)
         is_newest_in = newest is not None and newest < scope.until
         until = -(-scope.until // HOUR_US) if is_newest_in else scope.until // HOUR_US
         return since, max(until * HOUR_US, since)
 
-    def _hour_latency(
-        self, scope: Scope, since: int, until: int, step_s: int | None, keys: list[str]
-    ) -> Groups:
-        columns = ", ".join([step_of("hour", scope, step_s), *keys])
+    def _hour_latency(self, scope: Scope, step_s: int | None, keys: list[str]) -> Groups:
+        columns = ", ".join([step_of("hour", step_s), *keys])
         made: Groups = {}
         texts: dict[int, list[str]] = {}
         for agent in self._who(scope):
@@ -325,7 +389,7 @@ class SqliteReading:
                 f"{ENDPOINTS} SELECT {columns}, latency_count, latency_sum_us, latency_min_us,"
                 f" latency_max_us, jitter_count, jitter_sum_us, latency_slots {OF_HOURS}"
                 " AND (latency_count > 0 OR jitter_count > 0)",
-                {"agent": agent, "since": since, "until": until},
+                {"agent": agent, "since": scope.since, "until": scope.until},
             ):
                 *figures, slots = rest[len(keys) :]
                 latency = group_of(made, bucket, rest[: len(keys)])
@@ -335,11 +399,9 @@ class SqliteReading:
             latency.slots = add_texts(texts[id(latency)])
         return made
 
-    def _window_latency(
-        self, scope: Scope, step_s: int | None, keys: list[str], _kind: str | None
-    ) -> Groups:
+    def _window_latency(self, scope: Scope, step_s: int | None, keys: list[str]) -> Groups:
         where, bound = self._in(scope)
-        columns = ", ".join([step_of("timestamp", scope, step_s), *keys])
+        columns = ", ".join([step_of("timestamp", step_s), *keys])
         if not set(keys) - {"agent_id"}:
             found = self._network_latency(scope, step_s, keys)
             if found is not None:
@@ -359,7 +421,7 @@ class SqliteReading:
         None when that has other samples than the endpoints have.
         """
         where, bound = self._in(scope)
-        columns = ", ".join([step_of("timestamp", scope, step_s), *keys])
+        columns = ", ".join([step_of("timestamp", step_s), *keys])
         group = ", ".join(map(str, range(1, len(keys) + 2)))
         made: Groups = {}
         for bucket, *rest in self._each(
@@ -379,13 +441,11 @@ class SqliteReading:
             latency.slots = same.slots if same else {}
         return made
 
-    def _kind_latency(
-        self, scope: Scope, step_s: int | None, keys: list[str], kind: str | None
-    ) -> Groups:
+    def _kind_latency(self, scope: Scope, step_s: int | None, keys: list[str], kind: str) -> Groups:
         if set(keys) - {"agent_id"}:
             raise ValueError("a kind of latency is known by agent only")
         where, bound = self._in(scope)
-        columns = ", ".join([step_of("timestamp", scope, step_s), *keys])
+        columns = ", ".join([step_of("timestamp", step_s), *keys])
         return self._decoded(
             len(keys),
             f"SELECT {columns}, count, CAST(round(mean_us * count) AS INTEGER), min_us, max_us,"  # noqa: S608
@@ -418,17 +478,17 @@ class SqliteReading:
     # ---- traffic
 
     def bandwidth(self, scope: Scope, step_s: int) -> Columns:
-        parts = self._by_hour("bandwidth", scope, step_s, lambda part: self._seconds(part, step_s))
-        return folded(parts, ["bucket"], maxima=("peak_in", "peak_out"))
+        peaks = ("peak_in", "peak_out")
+        return self._summed("bandwidth", self._seconds, scope, step_s, ["bucket"], peaks)
 
-    def _seconds(self, scope: Scope, step_s: int) -> Columns:
+    def _seconds(self, scope: Scope, step_s: int | None) -> Columns:
         where, bound = self._in(scope)
         sides = ("bytes_in", "bytes_out", "bytes_other", "packets_in", "packets_out",
                  "packets_other")  # fmt: skip
         sums = ", ".join(f"sum({name}) AS {name}" for name in sides)
         again = ", ".join(f"sum({name})" for name in sides)
         rows = self._all(
-            f"SELECT {step_of('timestamp', scope, step_s)}, {again},"  # noqa: S608
+            f"SELECT {step_of('timestamp', step_s)}, {again},"  # noqa: S608
             " count(*), max(bytes_in), max(bytes_out)"
             f" FROM (SELECT timestamp, {sums} FROM bandwidth_seconds WHERE {where}"
             " GROUP BY timestamp) GROUP BY 1 ORDER BY 1",
@@ -453,27 +513,31 @@ class SqliteReading:
 
     def _summed(
         self,
+        question: Hashable,
         ask: Callable[[Scope, int | None], Columns],
         scope: Scope,
         step_s: int | None,
-        keys: list[str],
+        keys: Sequence[str],
+        maxima: Sequence[str] = (),
     ) -> Columns:
-        parts = self._by_hour(
-            (ask.__qualname__, *keys), scope, step_s, lambda part: ask(part, step_s)
+        found = self._by_hour(
+            question,
+            scope,
+            step_s,
+            lambda part: ask(part, step_s),
+            lambda parts: folded(parts, keys, maxima),
         )
         if step_s is None:
-            parts = [
-                {**part, "bucket": np.full_like(part["bucket"], scope.since)} for part in parts
-            ]
-        return folded(parts, keys)
+            return {**found, "bucket": np.full_like(found["bucket"], scope.since)}
+        return found
 
     def protocols(self, scope: Scope, step_s: int | None) -> Columns:
-        return self._summed(self._protocols, scope, step_s, ["bucket", "leaf"])
+        return self._summed("protocols", self._protocols, scope, step_s, ["bucket", "leaf"])
 
     def _protocols(self, scope: Scope, step_s: int | None) -> Columns:
         where, bound = self._in(scope)
         rows = self._all(
-            f"SELECT {step_of('timestamp', scope, step_s)}, leaf, sum(bytes), sum(packets),"  # noqa: S608
+            f"SELECT {step_of('timestamp', step_s)}, leaf, sum(bytes), sum(packets),"  # noqa: S608
             f" sum(connections) FROM protocol_mix WHERE {where} AND {self._usual_window(scope)}"
             " GROUP BY 1, 2 ORDER BY 1, 2",
             bound,
@@ -491,12 +555,14 @@ class SqliteReading:
         return columns_of(rows, names)
 
     def regions(self, scope: Scope, step_s: int | None) -> Columns:
-        return self._summed(self._regions, scope, step_s, ["bucket", "agent_id", "region"])
+        return self._summed(
+            "regions", self._regions, scope, step_s, ["bucket", "agent_id", "region"]
+        )
 
     def _regions(self, scope: Scope, step_s: int | None) -> Columns:
         where, bound = self._in(scope)
         rows = self._all(
-            f"SELECT {step_of('timestamp', scope, step_s)}, agent_id, region, sum(bytes),"  # noqa: S608
+            f"SELECT {step_of('timestamp', step_s)}, agent_id, region, sum(bytes),"  # noqa: S608
             " sum(packets), sum(connections), sum(errors), sum(latency_avg_us * latency_count),"
             f" sum(latency_count) FROM regional_metrics WHERE {where}"
             f" AND {self._usual_window(scope)} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
@@ -506,12 +572,12 @@ class SqliteReading:
                                  "errors", "latency_sum_us", "latency_count"])  # fmt: skip
 
     def health(self, scope: Scope, step_s: int | None) -> Columns:
-        return self._summed(self._health, scope, step_s, ["bucket"])
+        return self._summed("health", self._health, scope, step_s, ["bucket"])
 
     def _health(self, scope: Scope, step_s: int | None) -> Columns:
         where, bound = self._in(scope)
         rows = self._all(
-            f"SELECT {step_of('timestamp', scope, step_s)}, {HEALTH_SUMS},"  # noqa: S608
+            f"SELECT {step_of('timestamp', step_s)}, {HEALTH_SUMS},"  # noqa: S608
             " count(*), sum(quality = 'degraded'), sum(quality = 'blind'), sum(window_s)"
             f" FROM capture_health WHERE {where} AND {self._usual_window(scope)}"
             " GROUP BY 1 ORDER BY 1",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sensor.model.rows import MetricsRow
 from sensor.store.hours import LOSS as HOUR_LOSS
 from sensor.store.hours import SUMS as HOUR_SUMS
-from sensor.store.reading import KEYS, Columns, Latency, Scope
+from sensor.store.reading import KEYS, Columns, Latency
 from sensor.store.slots import add_slots
 
 SECOND_US = 1_000_000
@@ -33,6 +33,7 @@ OUTER_HOURLY = ", ".join(
 HEALTH = (
     "received", "dropped", "interface_dropped", "truncated", "malformed", "unsupported",
     "flows_evicted", "flows_refused", "half_open_evicted", "endpoints_folded", "rows_lost",
+    "ring_freezes", "interface_gaps", "gap_ms", "windows_lost", "batches_lost",
 )  # fmt: skip
 HEALTH_SUMS = ", ".join(f"sum({name})" for name in HEALTH)
 CDN_KEYS = {
@@ -78,10 +79,10 @@ def columns_of(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Column
     }
 
 
-def step_of(time: str, scope: Scope, step_s: int | None) -> str:
-    """The start of a row's bucket, in SQL: steps are counted from 1970."""
+def step_of(time: str, step_s: int | None) -> str:
+    """The start of a row's bucket, in SQL: steps are counted from 1970; 0 for one step of all."""
     step = (step_s or 0) * SECOND_US
-    return f"{time} / {step} * {step}" if step else str(int(scope.since))
+    return f"{time} / {step} * {step}" if step else "0"
 
 
 Key = tuple[str | None, ...]
@@ -146,21 +147,20 @@ def folded(parts: Sequence[Columns], keys: Sequence[str], maxima: Sequence[str] 
     return {name: made[name] for name in names}
 
 
-def merge_groups(parts: Sequence[Groups], bucket: int | None) -> Groups:
-    """The sum of the parts, which stay as they are; `bucket`: the one that all come into."""
+def merge_groups(parts: Sequence[Groups]) -> Groups:
+    """The sum of the parts, which stay as they are."""
     made: Groups = {}
     shared: set[tuple[int, Key]] = set()  # groups that are still some part's own
     for part in parts:
-        for (start, key), group in part.items():
-            at = start if bucket is None else bucket, key
+        for at, group in part.items():
             found = made.get(at)
             if found is None:
-                made[at] = group if at[0] == group.bucket else replace(group, bucket=at[0])
+                made[at] = group
                 shared.add(at)
                 continue
             if at in shared:
                 shared.remove(at)
-                found = made[at] = replace(found, slots=dict(found.slots))
+                found = made[at] = replace(found, slots=dict(found.slots), ranks={})
             add_figures(
                 found, group.count, group.sum_us, group.min_us, group.max_us, group.jitter_count,
                 group.jitter_sum_us,

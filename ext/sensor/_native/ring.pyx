@@ -5,8 +5,8 @@ See packet(7) and the kernel's Documentation/networking/packet_mmap.rst. Made fr
 """
 # Invariants: the block at `block` is ours (TP_STATUS_USER) while `left` > 0 or `used_up`; it is done
 # with when the next batch begins, so that the packets of a batch stay where they are. Blocks done
-# with are the last `finished - returned` before `block`: at most `keep`, and those after `released`.
-# They go back to the kernel in order. No record reaches beyond its block: what does is counted and
+# with are the last `finished - returned` before `block`: at most `keep_now`, and those after
+# `released`. They go back to the kernel in order. No record reaches beyond its block: what does is counted and
 # skipped.
 
 from libc.errno cimport EINTR, errno
@@ -143,6 +143,7 @@ cdef class Ring(PacketSource):
     cdef uint32_t left               # packets in it that were not delivered
     cdef bint used_up                # it was delivered to its end, in the current batch
     cdef uint64_t keep               # blocks that may wait for release()
+    cdef uint64_t keep_now           # 0 while more come in between two release() than may wait
     cdef uint64_t returned           # blocks given back to the kernel
     cdef uint64_t released           # of `finished`, those that need not be kept
     cdef readonly uint64_t finished        # blocks done with
@@ -167,7 +168,7 @@ cdef class Ring(PacketSource):
         self.block_size = block_size
         self.blocks = blocks
         self.size = <size_t> block_size * blocks
-        self.keep = blocks // 2 if hold else 0
+        self.keep = self.keep_now = blocks // 2 if hold else 0
         self.released = 0 if hold else UINT64_MAX
         memset(&wanted, 0, sizeof(wanted))
         wanted.tp_block_size = block_size
@@ -262,7 +263,9 @@ cdef class Ring(PacketSource):
 
     def release(self, uint64_t finished) -> None:
         """What was in the first `finished` blocks is safe: they need not be kept."""
-        self.released = max(self.released, finished)
+        if finished > self.released:
+            self.keep_now = self.keep if finished - self.released <= self.keep else 0
+            self.released = finished
         self.give_back()
 
     cdef inline void done_with(self) noexcept nogil:
@@ -275,8 +278,10 @@ cdef class Ring(PacketSource):
 
     cdef inline void give_back(self) noexcept nogil:
         cdef uint32_t i
+        if self.finished - self.returned > self.keep_now:
+            self.keep_now = 0                # some are lost to a crash anyway: better room for more
         while self.returned < self.finished and (
-                self.returned < self.released or self.finished - self.returned > self.keep):
+                self.returned < self.released or self.keep_now == 0):
             i = <uint32_t> ((self.block + self.blocks - (self.finished - self.returned)) % self.blocks)
             SENSOR_STORE_RELEASE(&self.at_block(i).hdr.bh1.block_status, TP_STATUS_KERNEL)
             self.returned = self.returned + 1

@@ -144,6 +144,17 @@ def test_latency_is_that_of_all_samples(store: SqliteReading, made: tuple[str, T
     assert percentiles(whole.slots, 50, 95, 99) == pytest.approx(exact.tolist(), rel=0.01)
 
 
+@pytest.mark.parametrize(("first", "minutes"), [(0, 1), (7, 20), (30, 5), (34, 2), (20, 100)])
+@pytest.mark.parametrize("by", [(), ("endpoint",)])
+def test_latency_of_parts_of_hours(
+    store: SqliteReading, made: tuple[str, Truth], first: int, minutes: int, by: tuple[str, ...]
+) -> None:
+    since, until = SINCE + first * MINUTE, SINCE + (first + minutes) * MINUTE
+    found = store.latency(Scope(since, until, (AGENT,)), None, by)
+    assert sum(group.count for group in found) == len(made[1].of(since, until))
+    assert {group.bucket for group in found} == {since}
+
+
 @pytest.mark.parametrize("step_s", [60, 900, 3600, 7200])
 def test_latency_by_step_and_endpoint(
     store: SqliteReading, made: tuple[str, Truth], step_s: int
@@ -199,7 +210,8 @@ def test_scope_by_workspace_and_period(store: SqliteReading) -> None:
     assert store.newest(MINE) == UNTIL - US
 
 
-def test_hours_answer_when_windows_are_gone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cache", [None, HourCache()])
+def test_hours_answer_when_windows_are_gone(tmp_path: Path, cache: HourCache | None) -> None:
     path = str(tmp_path / "old.db")
     rng, truth = random.Random(2), Truth()
     with SqliteStore(path) as store:
@@ -208,8 +220,9 @@ def test_hours_answer_when_windows_are_gone(tmp_path: Path) -> None:
         store._db.execute(
             "DELETE FROM network_performance_metrics WHERE timestamp < ?", (T0 + 2 * HOUR,)
         )
-    reading = SqliteReading(path)
+    reading = SqliteReading(path, cache)
     scope = Scope(T0, T0 + 3 * HOUR, (AGENT,))
+    reading.latency(scope, None, ("endpoint",))
     found = reading.metrics(scope, None, ("endpoint",))
     assert found["endpoint"].tolist() == list(ENDPOINTS)
     assert found["bytes_sent"].tolist() == [180 * 1000] * 3
