@@ -105,7 +105,7 @@ class Behind(Generic[W]):
     def __init__(
         self, backlog: Backlog[W], index: int, kept: Callable[[int], None] | None = None
     ) -> None:
-        self.lost = {"windows_lost": 0, "flow_batches_lost": 0, "seconds_lost_behind": 0}
+        self.lost = {"windows_lost": 0, "batches_lost": 0}
         self.windows = 0
         self._backlog = backlog
         self._index = index
@@ -133,10 +133,10 @@ class Behind(Generic[W]):
             for consumer in self._worker().consumers:
                 consumer.flows(rows, names)
 
-        self._offer("flow_batches_lost", task)
+        self._offer("batches_lost", task)
 
     def features(self, features: Features) -> None:
-        self._offer("seconds_lost_behind", lambda: self._worker().watcher.features(features))
+        self._offer("batches_lost", lambda: self._worker().watcher.features(features))
 
     def finish(self) -> None:
         """Of the watcher; what was handed over before is done first."""

@@ -21,6 +21,11 @@ LOSSES = (
     "flows_refused",
     "half_open_evicted",
     "rows_lost",
+    "interface_gaps",
+    "gap_ms",
+    "windows_lost",
+    "batches_lost",
+    "clock_step_ms",
 )
 
 

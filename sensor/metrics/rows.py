@@ -307,6 +307,12 @@ def health_row(
         rows_lost=health.get("rows_lost", 0),
         ack_gap_ratio=gap_ratio(int(totals[Counter.C_CAPTURE_GAPS]), int(totals[Counter.C_ACKS])),
         anomalies=compact(anomalies),
+        ring_freezes=health.get("ring_freezes"),
+        interface_gaps=health.get("interface_gaps"),
+        gap_ms=health.get("gap_ms"),
+        windows_lost=health.get("windows_lost"),
+        batches_lost=health.get("batches_lost"),
+        clock_step_ms=health.get("clock_step_ms"),
     )
 
 

@@ -6,7 +6,7 @@ serve them all.
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Event
 from time import monotonic, time_ns
@@ -17,18 +17,21 @@ from sensor._native.faces import Window
 from sensor.capture.live import Interface
 from sensor.detect.detector import Detector
 from sensor.detect.rule import RuleSet
+from sensor.errors import CannotWrite, DamagedStore, SensorError
 from sensor.flow.backlog import Backlog, Behind
+from sensor.flow.clock import ClockWatch
 from sensor.flow.locality import Local
 from sensor.flow.meter import Consumer, Meter
 from sensor.flow.quic_initial import server_name
 from sensor.metrics.geography import region_of
+from sensor.metrics.topology import Topology
 from sensor.model.ids import network_id
 from sensor.programs.detection import Detection
 from sensor.programs.document import Capture
-from sensor.programs.journal import EventLog
+from sensor.programs.journal import EventLog, Priority, say
 from sensor.programs.keep import Keeper
 from sensor.store.retention import Limits
-from sensor.store.sqlite import SqliteStore
+from sensor.store.sqlite import SqliteStore, set_aside
 
 WAIT_MS = 100
 RETIRE_MS = 150  # by then the kernel has handed over what it holds back
@@ -63,6 +66,7 @@ class Run:
     detector: Detector
     source: str = "live"
     hostname: str | None = None
+    topology: Topology = field(default_factory=Topology)
 
 
 @dataclass(slots=True)
@@ -87,7 +91,7 @@ class Work:
             rules, agent_id=self.run.agent_id, boot_id="", state=old.state()
         )
         self.run.detector.restore(self.store.open_events(self.run.agent_id), time_ns())
-        self.watcher = Detection(self.run.detector)
+        self.watcher = Detection(self.run.detector, self.run.topology)
 
 
 @dataclass(slots=True)
@@ -131,26 +135,34 @@ class Lane:
 
 
 class Health:
-    """A consumer that puts into a window's health what its interfaces dropped, and hands it on."""
+    """A consumer that puts into a window's health what a daemon can miss, and hands it on."""
 
-    def __init__(self, lane: Callable[[], Lane], behind: Behind[Work]) -> None:
+    def __init__(
+        self, lane: Callable[[], Lane], behind: Behind[Work], resume_ns: int | None
+    ) -> None:
         self.flows = behind.flows
         self._lane = lane
         self._behind = behind
+        self._resume_ns = resume_ns  # end of what a former run wrote, until the first window
+        self._clock = ClockWatch()
         self._before: dict[str, int] = {}
 
     def window(self, window: Window) -> None:
         lane = self._lane()
         interfaces = lane.plan.interfaces
-        now = {"kernel_drops": 0, "ring_freezes": 0, "interface_gaps": 0, "interface_gap_ms": 0}
+        now = {"kernel_drops": 0, "ring_freezes": 0, "interface_gaps": 0, "gap_ms": 0}
         for interface in interfaces:
             _, dropped, freezes = interface.ring.statistics()
             now["kernel_drops"] += dropped
             now["ring_freezes"] += freezes
             now["interface_gaps"] += interface.gaps
-            now["interface_gap_ms"] += int(interface.gap_s * 1000)
-        window["health"] |= {name: n - self._before.get(name, 0) for name, n in now.items()}
+            now["gap_ms"] += int(interface.gap_s * 1000)
+        risen = {name: n - self._before.get(name, 0) for name, n in now.items()}
         self._before = now
+        if self._resume_ns is not None and not all(i.is_inherited for i in interfaces):
+            risen["gap_ms"] += max(window["start_ns"] - self._resume_ns, 0) // 1_000_000
+        self._resume_ns = None
+        window["health"] |= {**risen, "clock_step_ms": self._clock.stepped_ms()}
         lane.marks[self._behind.windows] = [i.ring.finished for i in interfaces]
         self._behind.window(window)
 
@@ -174,7 +186,9 @@ class Daemon:
         self._rules = rules
         self._limits = limits
         runs = [self._run(plan) for plan in plans]
-        self.backlog: Backlog[Work] = Backlog(lambda: self._work(plans, runs), complain)
+        self._complain = complain
+        self._told: str | None = None  # why nothing can be written
+        self.backlog: Backlog[Work] = Backlog(lambda: self._work(plans, runs), self._failed)
         self.lanes = [
             self._lane(index, plan, run)
             for index, (plan, run) in enumerate(zip(plans, runs, strict=True))
@@ -231,20 +245,52 @@ class Daemon:
 
         def kept(number: int) -> None:
             lane.kept = number
+            if self._told is not None:
+                say("writing again")
+                self._told = None
 
         behind = Behind(self.backlog, index, kept)
-        meter = Meter(engine, (Health(lambda: lane, behind),), behind)
+        resume_us = self.backlog.workers[index].resume_us
+        resume_ns = None if resume_us is None else resume_us * 1000
+        meter = Meter(engine, (Health(lambda: lane, behind, resume_ns),), behind)
         lane = Lane(plan, run, engine, meter, behind)
-        if (resume := self.backlog.workers[index].resume_us) is not None:
-            for interface in plan.interfaces:
-                interface.ring.skip_before = resume * 1000
+        for interface in plan.interfaces:
+            interface.ring.skip_before = resume_ns or 0
         return lane
+
+    def _failed(self, error: Exception) -> None:
+        """In the other thread: one line when writing begins to fail, not one for each window."""
+        if isinstance(error, DamagedStore):
+            self._begin_anew(error)
+        if not isinstance(error, CannotWrite) or self._told != str(error):
+            self._complain(error)
+        if isinstance(error, CannotWrite):
+            self._told = str(error)
+
+    def _begin_anew(self, error: DamagedStore) -> None:
+        aside = set_aside(self.db, time_ns() // 10**9)
+        say(f"{error}; it is now {aside}, and a new one begins", Priority.CRITICAL)
+        with suppress(SensorError):
+            self.backlog.workers[0].store.close()
+        store = SqliteStore(self.db, self._limits)
+        self._stack.push(store)
+        for work in self.backlog.workers:
+            work.store = work.keeper.store = store
+
+    def _open_store(self) -> SqliteStore:
+        try:
+            return SqliteStore(self.db, self._limits)
+        except DamagedStore as error:
+            aside = set_aside(self.db, time_ns() // 10**9)
+            say(f"{error}; it is now {aside}, and a new one begins", Priority.CRITICAL)
+            return SqliteStore(self.db, self._limits)
 
     @contextmanager
     def _work(self, plans: Sequence[AgentPlan], runs: Sequence[Run]) -> Iterator[list[Work]]:
         """In the other thread."""
         with ExitStack() as stack:
-            store = stack.enter_context(SqliteStore(self.db, self._limits))
+            self._stack = stack
+            store = stack.enter_context(self._open_store())
             works = []
             for plan, run in zip(plans, runs, strict=True):
                 keeper = stack.enter_context(Keeper(store, run, plan.workspace, EventLog()))
@@ -257,5 +303,6 @@ class Daemon:
                     )
                 run.detector.restore(store.open_events(run.agent_id), time_ns())
                 resume = store.last_window_end(run.agent_id)
-                works.append(Work(run, store, keeper, Detection(run.detector), resume))
+                watcher = Detection(run.detector, run.topology)
+                works.append(Work(run, store, keeper, watcher, resume))
             yield works

@@ -15,7 +15,7 @@ from sensor.errors import CannotWrite, one_line
 from sensor.ship.destination import Row
 from sensor.store.migrations import statements
 from sensor.store.sqlite import connect, reason
-from sensor.store.tables import APPLICATION_ID, SHIPPING_4
+from sensor.store.tables import APPLICATION_ID, SHIPPING_5
 
 STORE = "store_id"  # the cursor that remembers which database all of them are of
 DELETED = "deleted_ranges"  # how many of the writer's deletions have been looked at
@@ -69,7 +69,7 @@ class Cursors:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 with self._transaction():
-                    for statement in statements(SHIPPING_4):
+                    for statement in statements(SHIPPING_5):
                         self._db.execute(statement)
 
     def close(self) -> None:

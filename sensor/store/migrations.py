@@ -8,12 +8,13 @@ import sqlite3
 from collections.abc import Iterator
 
 from sensor.store.tables import (
-    DELETED_4,
+    DELETED_5,
     DETECTION,
     EVENTS_2,
+    HEALTH_4,
     SCHEMA_1,
     SHIPPING_3,
-    SHIPPING_4,
+    SHIPPING_5,
 )
 from sensor.store.utils import Database, Migrations
 from sensor.store.views import VIEWS
@@ -62,13 +63,27 @@ def m0003_shipping(db: Database) -> None:
 
 
 @migrations()
-def m0004_deletions(db: Database) -> None:
+def m0004_health(db: Database) -> None:
+    """Made anew for its comments, as the events' table was."""
+    execute = db.conn.execute
+    execute("CREATE TEMP TABLE kept AS SELECT * FROM capture_health")
+    execute("DROP TABLE capture_health")
+    for statement in statements(HEALTH_4):
+        execute(statement)
+    columns = ", ".join(row[1] for row in execute("PRAGMA temp.table_info(kept)").fetchall())
+    execute(f"INSERT INTO capture_health ({columns}) SELECT {columns} FROM kept")  # noqa: S608
+    execute("DROP TABLE kept")
+    execute("PRAGMA user_version = 4")
+
+
+@migrations()
+def m0005_deletions(db: Database) -> None:
     """A cursor that is lost only means that rows are sent again, which changes nothing."""
     for name in ("shipping_cursors", "shipping_gaps"):
         db.conn.execute(f"DROP TABLE {name}")
-    for statement in statements(SHIPPING_4 + DELETED_4):
+    for statement in statements(SHIPPING_5 + DELETED_5):
         db.conn.execute(statement)
-    db.conn.execute("PRAGMA user_version = 4")  # the last step sets tables.CURRENT
+    db.conn.execute("PRAGMA user_version = 5")  # the last step sets tables.CURRENT
 
 
 def migrate(connection: sqlite3.Connection) -> None:

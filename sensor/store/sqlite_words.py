@@ -33,6 +33,7 @@ OUTER_HOURLY = ", ".join(
 HEALTH = (
     "received", "dropped", "interface_dropped", "truncated", "malformed", "unsupported",
     "flows_evicted", "flows_refused", "half_open_evicted", "endpoints_folded", "rows_lost",
+    "ring_freezes", "interface_gaps", "gap_ms", "windows_lost", "batches_lost",
 )  # fmt: skip
 HEALTH_SUMS = ", ".join(f"sum({name})" for name in HEALTH)
 CDN_KEYS = {
@@ -159,7 +160,7 @@ def merge_groups(parts: Sequence[Groups]) -> Groups:
                 continue
             if at in shared:
                 shared.remove(at)
-                found = made[at] = replace(found, slots=dict(found.slots))
+                found = made[at] = replace(found, slots=dict(found.slots), ranks={})
             add_figures(
                 found, group.count, group.sum_us, group.min_us, group.max_us, group.jitter_count,
                 group.jitter_sum_us,

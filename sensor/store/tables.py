@@ -9,7 +9,7 @@ A migration that has shipped is never edited: what changes comes as a further mi
 """
 
 APPLICATION_ID = 0x53454E53  # "SENS": tells whose database it is
-CURRENT = 4  # user_version after the last migration
+CURRENT = 5  # user_version after the last migration
 
 METRICS = """
 CREATE TABLE network_performance_metrics ( -- What one agent had with one endpoint in one window; the specification's columns, then ours.
@@ -474,9 +474,42 @@ CREATE TABLE shipping_gaps ( -- Rows that a destination will never get: deleted 
 ) STRICT, WITHOUT ROWID;
 """
 
-# ---- schema 4: who ships may not be allowed to write here, so the writer says what it deleted
+# ---- schema 4: what a running daemon can miss
 
-SHIPPING_4 = """
+HEALTH_4 = """
+CREATE TABLE capture_health ( -- How much of one window's traffic was really seen.
+    seq INTEGER PRIMARY KEY, -- number of the row in this database
+    agent_id TEXT NOT NULL, -- UUID of the agent
+    boot_id TEXT NOT NULL, -- run of the agent
+    timestamp INTEGER NOT NULL, -- start of the window, us since 1970 UTC
+    window_s INTEGER NOT NULL, -- its length in seconds
+    quality TEXT NOT NULL CHECK (quality IN ('ok', 'degraded', 'blind')), -- the flag of every row of the window
+    received INTEGER NOT NULL, -- packets that reached us
+    dropped INTEGER, -- packets the kernel dropped because we were slow; NULL for a savefile, which cannot know
+    interface_dropped INTEGER, -- packets the interface or its driver dropped; NULL when not known
+    truncated INTEGER NOT NULL, -- packets that the capture ends within the headers of
+    malformed INTEGER NOT NULL, -- packets that contradict themselves
+    unsupported INTEGER NOT NULL, -- packets in a format we do not know
+    flows_evicted INTEGER NOT NULL, -- connections ended early for want of room
+    flows_refused INTEGER NOT NULL, -- connections not followed for want of room
+    half_open_evicted INTEGER NOT NULL, -- attempts forgotten for want of room
+    endpoints_folded INTEGER NOT NULL, -- connections counted under __other__ for want of room
+    rows_lost INTEGER NOT NULL, -- connections that ended without a row
+    ack_gap_ratio REAL, -- ACKs for octets never captured, of all ACKs; NULL without ACKs
+    anomalies TEXT NOT NULL CHECK (json_valid(anomalies)), -- JSON {name: count} of decode anomalies
+    ring_freezes INTEGER, -- times that the kernel's ring was full; NULL for a savefile
+    interface_gaps INTEGER, -- times that an interface was down or away; NULL for a savefile
+    gap_ms INTEGER, -- how long nobody looked: interfaces away, or no daemon before this window; NULL for a savefile
+    windows_lost INTEGER, -- windows before this one that could not be written or computed; NULL for a savefile
+    batches_lost INTEGER, -- batches of connections and seconds of detection given up for want of time; NULL for a savefile
+    clock_step_ms INTEGER -- by how much the wall clock was set since the last window, 0 when it was not; NULL for a savefile
+) STRICT;
+CREATE INDEX idx_capture_health_agent ON capture_health(agent_id, timestamp);
+"""
+
+# ---- schema 5: who ships may not be allowed to write here, so the writer says what it deleted
+
+SHIPPING_5 = """
 CREATE TABLE shipping_cursors ( -- How far each destination has acknowledged; in a file of its own where who ships may not write here.
     destination TEXT NOT NULL, -- URL without credentials
     table_name TEXT NOT NULL, -- which table
@@ -503,7 +536,7 @@ CREATE TABLE shipping_gaps ( -- Rows that a destination will never get: deleted 
 ) STRICT, WITHOUT ROWID;
 """
 
-DELETED_4 = """
+DELETED_5 = """
 CREATE TABLE deleted_ranges ( -- What retention deleted of the numbered tables; the newest 20,000 ranges.
     id INTEGER PRIMARY KEY AUTOINCREMENT, -- ascending
     table_name TEXT NOT NULL, -- which table

@@ -146,7 +146,8 @@ _DEFINITIONS = {
     "capture_quality": f"""-- Windows in which something was missed, and what.
     SELECT agent_id, {TIME.format("timestamp")} AS time, window_s, quality, received, dropped,
            interface_dropped, truncated, malformed, unsupported, flows_evicted, flows_refused,
-           half_open_evicted, endpoints_folded, rows_lost, ack_gap_ratio, anomalies
+           half_open_evicted, endpoints_folded, rows_lost, ring_freezes, interface_gaps, gap_ms,
+           windows_lost, batches_lost, clock_step_ms, ack_gap_ratio, anomalies
     FROM capture_health
     WHERE quality <> 'ok' OR dropped > 0 OR interface_dropped > 0 OR truncated > 0
           OR malformed > 0 OR unsupported > 0 OR anomalies <> '{{}}'

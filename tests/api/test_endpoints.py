@@ -230,3 +230,13 @@ def test_metrics_and_health(address: Address) -> None:
     assert status == 200
     assert headers["content-type"].startswith("text/plain")
     assert f'agent_id="{AGENT}"'.encode() in text
+
+
+def test_regions_are_drawn_where_they_are(address: Address) -> None:
+    status, found, _ = ask(address, "/regions?workspace_id=default&timeframe=90d")
+    assert status == 200
+    (swiss,) = found
+    assert (swiss["region"], swiss["name"], swiss["best_agent_id"]) == ("CH", "Switzerland", AGENT)
+    assert swiss["bytes"] == WINDOWS * 10_000
+    assert ask(address, "/regions?workspace_id=nobody")[0] == 404
+    assert ask(address, "/regions?workspace_id=default", authorization="")[0] == 401
