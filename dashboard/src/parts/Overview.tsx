@@ -94,7 +94,7 @@ export function Overview({ performance, threats, window }: Props) {
           </>
         }
         now={
-          now?.bandwidth_metrics.ingress_mbps !== null && now.bandwidth_metrics.egress_mbps !== null
+          now?.bandwidth_metrics.ingress_mbps != null && now.bandwidth_metrics.egress_mbps !== null
             ? text(mbps(now.bandwidth_metrics.ingress_mbps + now.bandwidth_metrics.egress_mbps))
             : null
         }
