@@ -1,18 +1,29 @@
-"""GET /regions and POST topology-optimization: where the traffic goes, and by which way."""
+"""GET /regions, POST topology-optimization, GET cdn: where traffic goes, and by which way."""
 
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from sensor.analytics import geography, topology
-from sensor.api.asking import Store, Timeframe, WorkspaceId, answer, of_workspace
+from sensor.analytics import cdn, geography, topology
+from sensor.api.asking import (
+    AgentId,
+    Store,
+    Timeframe,
+    WorkspaceId,
+    answer,
+    of_agent,
+    of_workspace,
+)
 from sensor.api.errors import PROBLEMS
-from sensor.api.schemas_places import Region, Topology
+from sensor.api.schemas_places import CDNAnalytics, Region, Topology
 
 router = APIRouter(tags=["places"], responses=PROBLEMS)
 
 Goal = Literal["redundancy", "latency", "cost"]
+Price = Annotated[
+    float | None, Query(ge=0, le=1e6, allow_inf_nan=False, description="per decimal gigabyte")
+]
 GOALS: list[Goal] = ["redundancy", "latency", "cost"]
 
 
@@ -37,3 +48,24 @@ def optimize_network_topology(
     scope, _ = of_workspace(store, workspace_id, timeframe)
     found = topology.analyse(store, scope, optimization_goals)
     return answer(request, {"workspace_id": workspace_id, "timeframe": timeframe, **found})
+
+
+@router.get("/analytics/network/{agent_id}/cdn", response_model=CDNAnalytics)
+def get_cdn(
+    request: Request,
+    store: Store,
+    agent_id: AgentId,
+    timeframe: Timeframe = "24h",
+    cdn_price_per_gb: Price = None,
+    origin_price_per_gb: Price = None,
+) -> Response:
+    """Hit ratios, edges, offload and cost from the CDN's logs; null without them."""
+    who, period = of_agent(store, agent_id, timeframe)
+    found = cdn.analyse(
+        store,
+        who,
+        period,
+        cdn_price_per_gb=cdn_price_per_gb,
+        origin_price_per_gb=origin_price_per_gb,
+    )
+    return answer(request, found)

@@ -84,3 +84,59 @@ class Topology(Shape):
     counted_since: Text = Field(description="links are added up since they were first seen")
     nodes_left_out: int
     reason: Text
+
+
+class CachePerformance(Shape):
+    cache_hit_ratio: Figure = Field(description="hits of hits and misses, 0..1")
+    cache_miss_ratio: Figure
+    cache_bypass_ratio: Figure = Field(description="of all requests, 0..1")
+    origin_shield_hit_ratio: Figure
+
+
+class EdgeMetrics(Shape):
+    edge_location: str
+    requests_served: Count
+    avg_response_time_ms: Figure
+    error_rate: Figure
+    bandwidth_served_gb: Figure
+
+
+class OriginOffload(Shape):
+    requests_to_origin: Count
+    requests_served_from_edge: Count
+    offload_percentage: Figure
+    bandwidth_savings_gb: Figure
+    on_wire: dict[str, Any] = Field(description="what the agent was asked, by its packets")
+
+
+class GeographicPerformance(Shape):
+    region: str
+    avg_latency_ms: Figure
+    cache_hit_ratio: Figure
+    availability: Figure
+
+
+class CostEffectiveness(Shape):
+    cdn_cost: Figure
+    origin_bandwidth_saved: Figure
+    cost_per_gb_served: Figure
+    roi: Figure
+
+
+class CDNAnalytics(Shape):
+    """Specification 7.1."""
+
+    agent_id: str
+    timeframe: str
+    available: bool = Field(description="whether there are logs in the timeframe")
+    reason: Text
+    cdn_provider: Text
+    edge_locations: list[str]
+    cache_performance: CachePerformance
+    edge_metrics: list[EdgeMetrics]
+    origin_offload: OriginOffload
+    geographic_performance: list[GeographicPerformance]
+    cost_effectiveness: CostEffectiveness
+    availability: dict[str, Any] | None
+    observed_providers: dict[str, int] = Field(description="octets by owner of endpoints' names")
+    reasons: dict[str, str]
