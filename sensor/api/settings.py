@@ -16,6 +16,7 @@ class Limits:
     header: int = 16 << 10  # octets
     half_sent_per_peer: int = 32  # connections that have not sent a header yet
     connections: int = 512  # the oldest that has not sent a header gives way
+    threads: int = 12  # that work; questions beyond wait their turn
     stores: int = 4  # questions answered at a time
     store_s: float = 10.0  # to wait for one's turn
     clients: int = 64  # WebSockets

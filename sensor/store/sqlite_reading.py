@@ -276,7 +276,9 @@ class SqliteReading:
             def ask_hours(part: Scope, step_s: int | None) -> Columns:
                 return self._hourly_metrics(part, step_s, keys)
 
-            return self._summed(("hours", *keys), ask_hours, scope, step_s, ["bucket", *keys])
+            return self._summed(
+                ("metrics by hours", *keys), ask_hours, scope, step_s, ["bucket", *keys]
+            )
 
         def ask(part: Scope, step_s: int | None) -> Columns:
             return self._window_metrics(part, step_s, keys)
@@ -324,7 +326,7 @@ class SqliteReading:
             # What is left are the ends of the scope, shorter than an hour each.
             parts = [
                 self._by_hour(
-                    ("hours", *keys),
+                    ("latency by hours", *keys),
                     replace(scope, since=since, until=until),
                     step_s,
                     ask,
