@@ -72,7 +72,7 @@ def shares_over_time(found: Columns, key: str) -> dict[str, Any]:
     return {
         "status": "ok" if enough else "insufficient_data",
         "shares": {
-            name: {"bytes": int(n), "percent": round(100 * float(n) / total, 4)}
+            name: {"bytes": int(n), "percent": round(float(100 * n / total), 4)}
             for name, n in zip(names, octets.tolist(), strict=True)
         },
         "days": {
