@@ -286,6 +286,60 @@ class CaptureHealthRow(NamedTuple):
     clock_step_ms: int | None = None
 
 
+class TopologyNodeRow(NamedTuple):
+    """What one window tells of one address; a store merges it into what it knows."""
+
+    agent_id: str
+    node: str
+    ip: str | None
+    mac: str | None
+    name: str | None
+    role: str | None  # host, service, switch, router or gateway
+    vlan: int | None
+    hops: int | None
+    evidence: str  # JSON array
+    confidence: float | None
+    first_seen: int
+    last_seen: int
+
+
+class TopologyLinkRow(NamedTuple):
+    """What one window had between two nodes; a store adds it up."""
+
+    agent_id: str
+    source: str
+    target: str
+    kind: str  # l2, l3 or service
+    bytes: int
+    packets: int
+    connections: int
+    errors: int
+    latency_avg_us: int | None
+    evidence: str  # JSON array
+    confidence: float | None
+    first_seen: int
+    last_seen: int
+
+
+class CdnRow(NamedTuple):
+    """One request in the log of a CDN."""
+
+    agent_id: str
+    timestamp: int
+    provider: str
+    edge_location: str | None
+    region: str | None
+    host: str | None
+    status: int | None
+    cache_status: str | None  # hit, miss, bypass or unknown
+    cache_detail: str | None
+    origin_shield: int | None
+    bytes: int | None
+    origin_bytes: int | None
+    response_us: int | None
+    first_byte_us: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class WindowRows:
     """All that one window leaves; a store writes it in one transaction or not at all.
@@ -306,4 +360,7 @@ class WindowRows:
     health: list[CaptureHealthRow] = field(default_factory=list)
     events: list[SecurityEventRow] = field(default_factory=list)
     detection: DetectionStateRow | None = None
+    nodes: list[TopologyNodeRow] = field(default_factory=list)
+    links: list[TopologyLinkRow] = field(default_factory=list)
+    topology_dropped: int = 0  # nodes and links of this window that found no room
     snapshot: bool = False

@@ -24,6 +24,7 @@ from sensor.flow.locality import Local
 from sensor.flow.meter import Consumer, Meter
 from sensor.flow.quic_initial import server_name
 from sensor.metrics.geography import region_of
+from sensor.metrics.topology import Topology
 from sensor.model.ids import network_id
 from sensor.programs.detection import Detection
 from sensor.programs.document import Capture
@@ -65,6 +66,7 @@ class Run:
     detector: Detector
     source: str = "live"
     hostname: str | None = None
+    topology: Topology = field(default_factory=Topology)
 
 
 @dataclass(slots=True)
@@ -89,7 +91,7 @@ class Work:
             rules, agent_id=self.run.agent_id, boot_id="", state=old.state()
         )
         self.run.detector.restore(self.store.open_events(self.run.agent_id), time_ns())
-        self.watcher = Detection(self.run.detector)
+        self.watcher = Detection(self.run.detector, self.run.topology)
 
 
 @dataclass(slots=True)
@@ -301,5 +303,6 @@ class Daemon:
                     )
                 run.detector.restore(store.open_events(run.agent_id), time_ns())
                 resume = store.last_window_end(run.agent_id)
-                works.append(Work(run, store, keeper, Detection(run.detector), resume))
+                watcher = Detection(run.detector, run.topology)
+                works.append(Work(run, store, keeper, watcher, resume))
             yield works

@@ -12,6 +12,7 @@ from sensor.detect.beacons import PAIR, Beacons
 from sensor.detect.detector import Detector
 from sensor.detect.loader import load_rules
 from sensor.detect.rule import RuleSet
+from sensor.metrics.topology import Topology
 from sensor.model.text import printable
 
 OPERATOR_RULES = "/etc/sensor/rules.d"
@@ -34,13 +35,17 @@ def shipped_folder() -> Traversable:
 class Detection:
     """The detector and what feeds it: each second's features, and finished connections."""
 
-    def __init__(self, detector: Detector) -> None:
+    def __init__(self, detector: Detector, topology: Topology | None = None) -> None:
+        """`topology` gets the features too."""
         self.detector = detector
+        self.topology = topology
         self.beacons = Beacons(detector.whole)  # a consumer of the meter
 
     def features(self, features: Features) -> None:
         """One second of packet time."""
         self.detector.features(features)
+        if self.topology is not None:
+            self.topology.features(features)
 
     def finish(self) -> None:
         """End of input."""

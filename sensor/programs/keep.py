@@ -14,6 +14,7 @@ from sensor.detect.detector import Detector
 from sensor.errors import CannotWrite
 from sensor.flow.connections import connections_from_flows
 from sensor.metrics.rows import rows_of
+from sensor.metrics.topology import Topology
 from sensor.model.rows import AgentRow, DetectionStateRow, SecurityEventRow, WindowRows
 from sensor.programs.document import Capture
 from sensor.store.base import Store
@@ -34,6 +35,7 @@ class Run(Protocol):
     hostname: str | None
     capture: Capture
     detector: Detector
+    topology: Topology
 
 
 class Keeper:
@@ -57,10 +59,13 @@ class Keeper:
         self.lost_windows = self.lost_rows = 0  # since the last one that was written
         self._counted: dict[str, int] = {}
         self._anomalies: dict[str, int] = {}
+        self._dropped = 0
+        self._changed: dict[str, SecurityEventRow] = {}  # events, by id
 
     def flows(self, rows: Rows, names: bytes) -> None:
         """Finished connections; kept until their window ends."""
         self._flows.append((rows, names))
+        self.run.topology.flows(rows, names)
         self._held += len(rows)
         if self._held >= MOST_ROWS:
             with self._counting():
@@ -83,10 +88,22 @@ class Keeper:
             risen(self._anomalies, anomalies),
         )
         events = self._events()
+        nodes, links = self.run.topology.take(agent.agent_id)
+        dropped = self.run.topology.dropped
+        whole = replace(
+            rows,
+            events=events,
+            detection=self._detection(window),
+            nodes=nodes,
+            links=links,
+            topology_dropped=dropped - self._dropped,
+        )
         with self._counting(window=True):
-            self.store.write_window(replace(rows, events=events, detection=self._detection(window)))
+            self.store.write_window(whole)
         self.lost_windows = self.lost_rows = 0
+        self._dropped = dropped
         self._told(events)
+        self._changed.clear()
         self._counted, self._anomalies = counted, anomalies
         self._forget()
 
@@ -116,6 +133,7 @@ class Keeper:
         rows = WindowRows(agent=agent, connections=self._connections(agent), events=events)
         self.store.write_window(rows)
         self._told(events)
+        self._changed.clear()
         self._forget()
 
     def _connections(self, agent: AgentRow) -> chain[tuple[object, ...]]:
@@ -126,7 +144,10 @@ class Keeper:
         )
 
     def _events(self) -> list[SecurityEventRow]:
-        return [row._replace(boot_id=self.run.boot_id) for row in self.run.detector.changed()]
+        """What changed since what is in the store."""
+        for row in self.run.detector.changed():
+            self._changed[row.id] = row._replace(boot_id=self.run.boot_id)
+        return list(self._changed.values())
 
     def _detection(self, window: Window) -> DetectionStateRow | None:
         """What the next run will start with; a replay starts with nothing."""

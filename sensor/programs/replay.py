@@ -24,6 +24,7 @@ from sensor.flow.meter import Consumer, Meter, Pace
 from sensor.flow.quic_initial import server_name
 from sensor.metrics.figures import Figures
 from sensor.metrics.geography import region_of
+from sensor.metrics.topology import Topology
 from sensor.model.ids import DEFAULT_WORKSPACE, agent_id, network_id
 from sensor.model.text import printable
 from sensor.programs.detection import Detection, make_detector
@@ -115,6 +116,7 @@ class Replay:
             features=True,
             server_name=server_name,
         )
+        self.topology = Topology()
         self.detector = make_detector(self.agent_id, "", rules)  # a replay's boot_id is known later
         self.pace = None if speed is None else Pace(speed)
         self._octets = 0  # of the inputs read so far
@@ -123,7 +125,7 @@ class Replay:
         self, consumers: tuple[Consumer, ...] = (), progress: Progress | None = None
     ) -> Replayed:
         """Reads everything; what came before damage or Ctrl-C is kept and reported."""
-        watch = Detection(self.detector)
+        watch = Detection(self.detector, self.topology if consumers else None)
         meter = Meter(self.engine, (self.figures, watch.beacons, *consumers), watch)
         interrupt = Interrupt()
         status = 0

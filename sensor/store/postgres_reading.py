@@ -63,8 +63,10 @@ class PostgresReading:
         self.place = place(url)
         self._db: Connection | None = None
         with self._said():
-            if version(self._connected()) is None:
-                raise DamagedCapture(self.place, None, "no store there: `sensor store init`")
+            found = version(self._connected())
+        if found is None:
+            self.close()
+            raise DamagedCapture(self.place, None, "no store there: `sensor store init`")
 
     def close(self) -> None:
         if self._db is not None:
@@ -159,12 +161,12 @@ class PostgresReading:
         # An hour's windows are those of the endpoint that was seen in most of them.
         inner = ", ".join(["agent_id", "hour", *(key for key in keys if key != "agent_id")])
         outer = "".join(f", {key}{'::TEXT' if key == 'agent_id' else ''}" for key in keys)
-        agent = "" if "agent_id" in keys else ", t.agent_id"
+        group = ", ".join(["1", *parts(keys), "t.agent_id"])
         rows = self._all(
             f"SELECT {bucket('t.hour', step_s, scope)}{outer}, sum(windows)::FLOAT8,"
             f" sum(counted)::FLOAT8, {OUTER_HOURLY} FROM (SELECT {inner}, max(windows) AS windows,"
             f" count(*) AS counted, {INNER_HOURLY} FROM {HOURS} AS t WHERE {where}"
-            f" GROUP BY {inner}) AS t {group_by(keys)}{agent}",
+            f" GROUP BY {inner}) AS t GROUP BY {group}",
             bound,
         )
         return folded(

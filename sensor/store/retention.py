@@ -91,6 +91,11 @@ class Retention:
             for table, time, condition, age in self._limits.by_table():
                 where = f"{time} < ? {condition} AND {OF_RUN}"
                 gone += self._delete(table, where, (newest - age, *who, agent.agent_id), "age")
+            before = newest - self._limits.hours
+            gone += self._topology(agent.agent_id, before)
+            gone += self._delete(
+                "cdn_requests", "agent_id = ? AND timestamp < ?", (agent.agent_id, before), "age"
+            )
             self._count("rows_expired", gone)
         self._give_back()
         return gone
@@ -139,6 +144,16 @@ class Retention:
                 cut = low + (high - low) // STEPS + 1
                 return self._delete(table, f"{time} < ?", (cut,), "size")
         return 0
+
+    def _topology(self, agent_id: str, before: int) -> int:
+        """Nodes and links not seen since; they have no numbers."""
+        return sum(
+            self._db.execute(
+                f"DELETE FROM {table} WHERE agent_id = ? AND last_seen < ?",  # noqa: S608
+                (agent_id, before),
+            ).rowcount
+            for table in ("topology_links", "topology_nodes")
+        )
 
     def _delete(self, table: str, where: str, bound: tuple[object, ...], reason: str) -> int:
         """How many rows went; their numbers are kept for whoever ships."""

@@ -34,13 +34,15 @@ from sensor.store.hours import Hours
 from sensor.store.migrations import migrate
 from sensor.store.retention import Limits, Retention
 from sensor.store.tables import APPLICATION_ID, CURRENT
+from sensor.store.topology import write_topology
 
 MAGIC = b"SQLite format 3\0"
 DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 SIDES = ("", "-wal", "-shm")  # files that are one database
 FREE_LEAST = 8 << 20  # octets of disk: SQLite's shared memory has holes, and filling them is SIGBUS
 BUSY_MS = 5000  # how long a reader's checkpoint may keep us waiting
-WAL_LIMIT = 64 << 20  # octets the log is cut back to
+WAL_LIMIT = 16 << 20  # octets the log is cut back to
+WAL_MOST = 64 << 20  # octets: a reader that never ends may make it grow as far, and no further
 MOST_OPEN = 10_000  # events of one agent that a restart takes up again
 
 
@@ -122,10 +124,7 @@ class SqliteStore:
             is_new = self._look()
             self._db = stack.enter_context(closing(connect(path)))
             self._prepare(is_new)
-            row = self._db.execute(
-                "SELECT value FROM store_counters WHERE name = 'next_seq'"
-            ).fetchone()
-            self._next_seq = int(row[0])
+            self._next_seq = self._counted()
             self._hours = Hours(self._db)
             self._retention = Retention(self._db, limits or Limits())
             self._open = stack.pop_all()
@@ -186,15 +185,18 @@ class SqliteStore:
     def write_window(self, window: WindowRows) -> None:
         """See Store.write_window."""
         before = self._next_seq
+        self._bound_log()
         with self._explained():
             try:
                 self._db.execute("BEGIN IMMEDIATE")
+                self._next_seq = self._counted()  # `sensor cdn ingest` may have taken some
                 self._db.execute(AGENT, window.agent)
                 if window.agent.source == "live":
                     make_store_id(self._db)
                 for name, statement in PLAIN.items():
                     self._db.executemany(statement, self._numbered(getattr(window, name)))
                 self._metrics(window)
+                write_topology(self._db, window)
                 if window.detection is not None:
                     self._db.execute(DETECTION, window.detection)
                 self._db.execute(
@@ -209,6 +211,23 @@ class SqliteStore:
                     self._db.rollback()
                 raise
             self._retention.wrote(window.agent)
+
+    def _bound_log(self) -> None:
+        """The log cannot be folded into the file while somebody still reads what came before."""
+        try:
+            octets = os.stat(f"{self.path}-wal").st_size
+        except FileNotFoundError:
+            return
+        if octets <= WAL_LIMIT:
+            return
+        with self._explained():
+            self._db.execute("PRAGMA busy_timeout = 0")
+            try:
+                is_held = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            finally:
+                self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        if is_held and octets > WAL_MOST:
+            raise self._error("a reader does not end its transaction, and the log is full")
 
     def detection_state(self, agent_id: str) -> DetectionStateRow | None:
         """See Store.detection_state."""
@@ -227,6 +246,10 @@ class SqliteStore:
         which = EventFilter(status="open", agent_id=agent_id)
         with self._explained():
             return [row for _, row in Events(self._db).matching(which, MOST_OPEN)][::-1]
+
+    def _counted(self) -> int:
+        row = self._db.execute("SELECT value FROM store_counters WHERE name = 'next_seq'")
+        return int(row.fetchone()[0])
 
     def _numbered(self, rows: Any) -> Iterator[tuple[object, ...]]:
         for row in rows:

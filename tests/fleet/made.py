@@ -97,9 +97,7 @@ def snapshot(n: int, at: int, rng: random.Random) -> WindowRows:
     )
 
 
-def host(
-    path: Path, agents: Iterable[int], windows: int, samples: list[int] | None = None
-) -> str:
+def host(path: Path, agents: Iterable[int], windows: int, samples: list[int] | None = None) -> str:
     """A database of some agents; its path."""
     endless = Limits(*(10**18,) * 5, size=1 << 40)
     with SqliteStore(str(path), endless) as store:

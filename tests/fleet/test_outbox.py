@@ -153,7 +153,7 @@ def test_an_event_that_changes_is_sent_again(path: str) -> None:
 def test_hours_of_windows_that_are_gone_arrive_at_a_new_destination(tmp_path: Path) -> None:
     path = str(tmp_path / "s.db")
     with SqliteStore(path) as store:
-        for day in range(0, 40):
+        for day in range(40):
             store.write_window(window(0, SINCE + day * DAY_US, random.Random(day)))
     collector = Collector()
     with closing(Outbox(path, collector.name)) as outbox:

@@ -2,15 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from sensor.ship.exporters import open_destination
-from sensor.ship.outbox import Outbox
-from sensor.ship.shipper import Shipper
 from sensor.store.administration import administration
 from sensor.store.events import EventFilter
 from sensor.store.opening import open_reading
@@ -18,6 +14,7 @@ from sensor.store.reading import Latency, ReadingStore, Scope
 from sensor.store.sqlite_reading import SqliteReading
 from tests.fleet.made import MINUTE, SINCE, agent_id, host
 from tests.fleet.servers import Postgres
+from tests.fleet.shipping import ship
 from tests.unit.store.made import HOUR
 
 pytestmark = pytest.mark.system
@@ -31,19 +28,6 @@ NOBODY = replace(ALL, workspace_id="nobody")
 SHORT = replace(PART, window_s=10)
 SCOPES = {"all": ALL, "one": ONE, "workspace": ODD, "part": PART, "wide": WIDE, "nobody": NOBODY,
           "short": SHORT}  # fmt: skip
-
-
-def ship(path: str, url: str) -> Shipper:
-    """All there is."""
-    destination = open_destination(url)
-    outbox = Outbox(path, destination.name, destination.tables)
-    shipper = Shipper(outbox, destination, print)
-    try:
-        shipper.once()
-    finally:
-        outbox.close()
-        destination.close()
-    return shipper
 
 
 @pytest.fixture(scope="module")

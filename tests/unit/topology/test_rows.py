@@ -1,0 +1,132 @@
+"""What a capture with a planted site leaves in topology_nodes and topology_links."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from sensor.flow.locality import given
+from sensor.programs.keep import Keeper
+from sensor.programs.replay import Replay
+from sensor.store import topology as merging
+from sensor.store.sqlite import SqliteStore
+from tests.traffic.capture import write
+from tests.traffic.lan import Lan
+
+PC, SERVER, GATEWAY = "10.0.10.5", "10.0.20.9", "10.0.10.1"
+PC_MAC, GATEWAY_MAC = bytes.fromhex("02000000aa05"), bytes.fromhex("02000000aa01")
+
+
+def keep(lan: Lan, folder: Path, name: str = "a") -> sqlite3.Connection:
+    """Replayed into a store; the database."""
+    write(folder / f"{name}.pcap", lan.frames)
+    replay = Replay((str(folder / f"{name}.pcap"),), local=given(("10.0.0.0/8",)))
+    with SqliteStore(str(folder / "s.db")) as store, Keeper(store, replay, "default") as keeper:
+        replay.run((keeper,))
+    return sqlite3.connect(folder / "s.db")
+
+
+def nodes(db: sqlite3.Connection) -> dict[str, dict[str, object]]:
+    names = [column[1] for column in db.execute("PRAGMA table_info(topology_nodes)")]
+    rows = (
+        dict(zip(names, row, strict=True)) for row in db.execute("SELECT * FROM topology_nodes")
+    )
+    return {str(row["node"]): row | {"evidence": json.loads(str(row["evidence"]))} for row in rows}
+
+
+def links(db: sqlite3.Connection) -> dict[tuple[str, str], tuple[object, ...]]:
+    rows = db.execute(
+        "SELECT source, target, kind, bytes, packets, connections, errors, evidence"
+        " FROM topology_links"
+    )
+    return {(source, target): tuple(rest) for source, target, *rest in rows}
+
+
+def test_a_planted_site(tmp_path: Path) -> None:
+    lan = Lan()
+    lan.arp(PC, PC_MAC, GATEWAY, GATEWAY_MAC)
+    lan.arp(GATEWAY, GATEWAY_MAC, PC, PC_MAC)
+    octets = lan.exchange(PC, SERVER, 5432, 500, vlan=10)
+    octets += lan.exchange(PC, SERVER, 5432, 700, vlan=10, sport=40001)
+    lan.attempt(PC, SERVER, 22, vlan=10)
+    lan.time_exceeded("203.0.113.77", PC, "198.51.100.1")
+    with keep(lan, tmp_path) as db:
+        found, joined = nodes(db), links(db)
+    db.close()
+    assert set(found) == {PC, SERVER, GATEWAY, "203.0.113.77"}
+    assert (found[PC]["mac"], found[GATEWAY]["mac"]) == ("02:00:00:00:aa:05", "02:00:00:00:aa:01")
+    assert (found[PC]["vlan"], found[SERVER]["vlan"]) == (10, 10)
+    assert found[SERVER]["role"] == "service"
+    assert "serves:5432/tcp" in found[SERVER]["evidence"]
+    assert (found["203.0.113.77"]["role"], found["203.0.113.77"]["evidence"]) == (
+        "router",
+        ["icmp_time_exceeded"],
+    )
+    assert joined == {(PC, SERVER): ("service", octets, 16, 3, 1, '["5432/tcp"]')}
+
+
+def test_windows_add_up(tmp_path: Path) -> None:
+    lan = Lan()
+    for n in range(3):
+        lan.exchange(PC, SERVER, 80 + n, 100, sport=40000 + n)
+        lan.pause(70)
+    with keep(lan, tmp_path) as db:
+        found, joined = nodes(db), links(db)
+    db.close()
+    (link,) = joined.values()
+    assert link[2:5] == (24, 3, 0)
+    assert sorted(json.loads(str(link[5]))) == ["80/tcp", "81/tcp", "82/tcp"]
+    assert found[PC]["first_seen"] < found[PC]["last_seen"]  # type: ignore[operator]
+
+
+def test_floods_and_scans_draw_no_network(tmp_path: Path) -> None:
+    lan = Lan()
+    for n in range(300):
+        forged = f"198.51.{n // 250}.{n % 250 + 1}"
+        lan.attempt(forged, PC, 80, refused=n % 2 == 0)  # spoofed sources
+        lan.attempt(PC, f"10.9.{n // 250}.{n % 250 + 1}", 445, refused=False)  # a scan
+    with keep(lan, tmp_path) as db:
+        assert (nodes(db), links(db)) == ({}, {})
+    db.close()
+
+
+def test_names_of_attackers_are_text(tmp_path: Path) -> None:
+    lan = Lan()
+    name = b"\x1b[31m<script>'; DROP TABLE topology_nodes;--"
+    request = b"GET / HTTP/1.1\r\nHost: " + name.replace(b"\x1b", b"") + b"\r\n\r\n"
+    lan.exchange(PC, "198.51.100.7", 80, 100, request=request)
+    with keep(lan, tmp_path) as db:
+        found = nodes(db)
+    db.close()
+    shown = found["198.51.100.7"]["name"]
+    assert shown is None or "\x1b" not in str(shown)
+    assert set(found) == {PC, "198.51.100.7"}
+
+
+def test_two_machines_of_one_address(tmp_path: Path) -> None:
+    lan = Lan()
+    for mac in (GATEWAY_MAC, bytes.fromhex("02000000bad1"), GATEWAY_MAC):
+        lan.arp(PC, PC_MAC, GATEWAY, mac)
+        lan.pause(1.5)
+    with keep(lan, tmp_path) as db:
+        assert "mac_conflict" in nodes(db)[GATEWAY]["evidence"]  # type: ignore[operator]
+    db.close()
+
+
+def test_more_than_there_is_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sensor.metrics.topology.MOST_LINKS", 20)
+    monkeypatch.setattr(merging, "MOST_NODES", 15)
+    lan = Lan()
+    for n in range(60):
+        lan.exchange(PC, f"198.51.100.{n + 1}", 443, 10 * n, sport=41000 + n)
+    with keep(lan, tmp_path) as db:
+        kept = links(db)
+        held = nodes(db)
+        (evicted,) = db.execute(
+            "SELECT value FROM store_counters WHERE name = 'topology_evicted'"
+        ).fetchone()
+    db.close()
+    assert set(kept) == {(PC, f"198.51.100.{n + 1}") for n in range(40, 60)}  # the busiest
+    assert len(held) == 15
+    assert evicted == 40 + 21 - 15
