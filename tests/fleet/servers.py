@@ -41,6 +41,7 @@ class Postgres:
             pytest.skip("no PostgreSQL server: apt-get install postgresql")
         self.bin = binaries
         self.data = folder / "data"
+        self.log = folder / "log"
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._user = None
@@ -70,11 +71,12 @@ class Postgres:
         return f"postgresql://sensor@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
-        self._process = subprocess.Popen(
-            [self.bin / "postgres", "-D", self.data, "-p", str(self.port), "-h", "127.0.0.1",
-             "-k", "", "-c", "fsync=off", "-c", "max_connections=200"],
-            cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self._as(),
-        )  # fmt: skip
+        with open(self.log, "ab") as log:
+            self._process = subprocess.Popen(
+                [self.bin / "postgres", "-D", self.data, "-p", str(self.port), "-h", "127.0.0.1",
+                 "-k", "", "-c", "fsync=off", "-c", "max_connections=200"],
+                cwd="/", stdout=log, stderr=log, **self._as(),
+            )  # fmt: skip
         deadline = time.monotonic() + STARTS_WITHIN_S
         while True:
             try:

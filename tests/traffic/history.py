@@ -2,7 +2,8 @@
 
     python -m tests.traffic.history FILE [--noise]
 
-Written through the store: hours of 60 days, minutes of the newest 14, seconds of the newest 6 hours.
+Written through the store: hours of 60 days, minutes of the newest 14, seconds of the newest 6
+hours.
 `PLAIN` is the same host with nothing planted. Everything is seeded.
 """
 
@@ -68,8 +69,11 @@ def day(n: int, hour: int = 0, minute: int = 0) -> int:
 
 
 TRUTH = Planted(
-    bursts=tuple((day(n, 2, 30), 4) for n in range(DAYS - MINUTE_DAYS, DAYS))
-    + ((day(49, 9, 12), 5), (day(53, 20, 41), 6)),
+    bursts=(
+        *((day(n, 2, 30), 4) for n in range(DAYS - MINUTE_DAYS, DAYS)),
+        (day(49, 9, 12), 5),
+        (day(53, 20, 41), 6),
+    ),
     anomalies=(
         (day(25, 10), 120, 2.2),  # known by hour only
         (day(50, 11, 7), 40, 1.7),
@@ -156,9 +160,7 @@ def health_of(at: int, window_s: int, n: int) -> CaptureHealthRow:
     )
 
 
-def window_rows(
-    planted: Planted, times: list[int], mbps: list[float], window_s: int
-) -> WindowRows:
+def window_rows(planted: Planted, times: list[int], mbps: list[float], window_s: int) -> WindowRows:
     """Many windows as one transaction."""
     top = 2.2 * planted.level
     metrics, protocols, regions, health, latency = [], [], [], [], []
