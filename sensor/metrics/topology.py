@@ -25,6 +25,9 @@ from sensor.model.text import decode_name
 MOST_LINKS = 1000  # of a window
 MOST_NODES = 2000
 MOST_EVIDENCE = 8  # services named on one node or link
+MOST_KINDS = 16  # ports, VLANs and names of one pair that are looked at, per batch
+MIX = tuple(map(np.uint64, (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9,
+                            0xD6E8FEB86659FD93)))  # fmt: skip
 NONE_NS = np.uint64((1 << 64) - 1)
 TCP, ICMP, ICMP6 = 6, 1, 58  # IP protocol numbers
 ESTABLISHED = [ConnState.S1, ConnState.SF, ConnState.S2, ConnState.S3, ConnState.RSTO,
@@ -181,19 +184,22 @@ class Topology:
         chosen: set[int],
     ) -> None:  # fmt: skip
         """Services, names and VLANs: of one connection of each pair and service."""
-        kinds = np.empty(len(rows), [("group", "<u4"), ("port", "<u2"), ("protocol", "u1"),
-                                     ("vlan", "<u2"), ("named", "?")])  # fmt: skip
-        kinds["group"], kinds["port"], kinds["protocol"] = (
-            group,
-            rows["resp_port"],
-            rows["protocol"],
+        picked = np.flatnonzero(np.isin(group, np.fromiter(chosen, np.int64, len(chosen))))
+        kinds = (
+            group[picked].astype(np.uint64) << np.uint64(36)
+            | rows["resp_port"][picked].astype(np.uint64) << np.uint64(20)
+            | rows["protocol"][picked].astype(np.uint64) << np.uint64(12)
+            | (rows["vlan"][picked] & 0x7FF).astype(np.uint64) << np.uint64(1)
+            | (rows["name_len"][picked] > 0).astype(np.uint64)
         )
-        kinds["vlan"], kinds["named"] = rows["vlan"], rows["name_len"] > 0
-        _, firsts = np.unique(kinds, return_index=True)
-        for i in firsts.tolist():
+        found, firsts = np.unique(kinds, return_index=True)
+        # At most so many of one pair, however many ports it has.
+        pair = found >> np.uint64(36)
+        rank = np.arange(len(pair)) - np.searchsorted(pair, pair)
+        for i in picked[firsts[rank < MOST_KINDS]].tolist():
             at = int(group[i])
             link = self._links.get(unique[at])
-            if at not in chosen or link is None:
+            if link is None:
                 continue
             row = rows[i]
             service = f"{int(row['resp_port'])}/{protocol_name(int(row['protocol']))}"
@@ -217,6 +223,12 @@ class Topology:
 
     def _failures(self, rows: Rows) -> None:
         """Attempts that failed count on links that are proved otherwise."""
+        if not self._links:
+            return
+        known = np.zeros(len(self._links), [("orig_ip", "V16"), ("resp_ip", "V16")])
+        known["orig_ip"] = np.frombuffer(b"".join(pair[0] for pair in self._links), "V16")
+        known["resp_ip"] = np.frombuffer(b"".join(pair[1] for pair in self._links), "V16")
+        rows = rows[np.isin(pair_keys(rows), pair_keys(known))]
         unique, group = paired(rows)
         for pair, failed in zip(unique, np.bincount(group, minlength=len(unique)), strict=True):
             link = self._links.get(pair)
@@ -262,11 +274,25 @@ class Topology:
 
 def paired(rows: Rows) -> tuple[list[Pair], NDArray[np.intp]]:
     """Distinct (originator, responder), and which of them each row is."""
-    both = np.empty(len(rows), [("orig", "V16"), ("resp", "V16")])
-    both["orig"], both["resp"] = rows["orig_ip"], rows["resp_ip"]
-    unique, group = np.unique(both.view("V32"), return_inverse=True)
-    octets = [bytes(one) for one in unique.tolist()]
-    return [(one[:16], one[16:]) for one in octets], group.reshape(-1)
+    keys = pair_keys(rows)
+    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+    ends = [rows[name][first].tolist() for name in ("orig_ip", "resp_ip")]
+    pairs = [(bytes(a), bytes(b)) for a, b in zip(*ends, strict=True)]
+    return pairs, group.reshape(-1)
+
+
+def pair_keys(rows: Rows) -> NDArray[np.uint64]:
+    """A number for each pair of addresses: sorting these is ten times faster than sorting octets.
+
+    Who finds two pairs of one number has their traffic added up as one link: nothing else.
+    """
+    orig, resp = (
+        np.ascontiguousarray(rows[name]).view(np.uint64).reshape(-1, 2)
+        for name in ("orig_ip", "resp_ip")
+    )
+    a, b, c, d = MIX
+    made: NDArray[np.uint64] = orig[:, 0] * a + orig[:, 1] * b + resp[:, 0] * c + resp[:, 1] * d
+    return made ^ made >> np.uint64(32)
 
 
 def summed(group: NDArray[np.intp], values: NDArray[np.uint64], n: int) -> NDArray[np.float64]:
