@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor._native.faces import Features, Rows
-from sensor.model.address import address_text, is_host
+from sensor.model.address import MAPPED, address_text, is_host
 from sensor.model.connection import ConnState
 from sensor.model.endpoint import protocol_name
 from sensor.model.rows import TopologyLinkRow, TopologyNodeRow
@@ -52,6 +52,7 @@ class Node:
     name: str | None = None
     role: str = "host"
     vlan: int | None = None
+    tag: int | None = None  # of connections: its own VLAN if it is a neighbour
     confidence: float = 0.0
     evidence: dict[str, None] = field(default_factory=dict)  # a set that keeps its order
     first_us: int = 1 << 62
@@ -115,7 +116,7 @@ class Topology:
             if flips:  # two machines claim it: which of them it is, is not known
                 node.add("mac_conflict", BY_CONFLICT)
             else:
-                node.add("arp" if packed[:12] == bytes(10) + b"\xff\xff" else "nd", BY_ARP)
+                node.add("arp" if packed[:12] == MAPPED else "nd", BY_ARP)
             node.seen(features["start_ns"] // 1000, features["end_ns"] // 1000)
 
     def flows(self, rows: Rows, names: bytes) -> None:
@@ -213,7 +214,9 @@ class Topology:
                 node.add("flow", sure)
                 if int(row["local"]) >> end & 1:
                     node.add("local", sure)
-                    node.vlan = int(row["vlan"]) or node.vlan
+                    node.tag = int(row["vlan"]) or node.tag
+                    if is_seen_at_home(unique[at], end, int(row["local"])):
+                        node.vlan = node.tag
                 node.seen(link.first_us, link.last_us)
             if (answered := ends[1]) is not None:
                 answered.add(f"serves:{service}", sure, "service")
@@ -295,6 +298,18 @@ def pair_keys(rows: Rows) -> NDArray[np.uint64]:
     return made ^ made >> np.uint64(32)
 
 
+def is_seen_at_home(pair: Pair, end: int, local: int) -> bool:
+    """Whether the tag of a connection is that of this end's own VLAN.
+
+    It is where the other end is in the same network, or not ours. Of two ends of ours in different
+    networks one is behind a router, and which one is not known.
+    """
+    if not local >> (1 - end) & 1:
+        return True
+    length = 15 if pair[end][:12] == MAPPED else 8
+    return pair[end][:length] == pair[1 - end][:length]
+
+
 def summed(group: NDArray[np.intp], values: NDArray[np.uint64], n: int) -> NDArray[np.float64]:
     """Sums by group; exact to 2^53."""
     return np.bincount(group, values.astype(np.float64), n).astype(np.float64)
@@ -302,8 +317,9 @@ def summed(group: NDArray[np.intp], values: NDArray[np.uint64], n: int) -> NDArr
 
 def node_row(agent_id: str, address: bytes, node: Node) -> TopologyNodeRow:
     text = address_text(address)
+    vlan = node.vlan or (node.tag if node.mac else None)
     return TopologyNodeRow(
-        agent_id, text, text, node.mac, node.name, node.role, node.vlan, None,
+        agent_id, text, text, node.mac, node.name, node.role, vlan, None,
         listed(node.evidence), node.confidence, node.first_us, node.last_us,
     )  # fmt: skip
 
