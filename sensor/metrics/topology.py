@@ -9,6 +9,7 @@ Invariants: at most MOST_LINKS links and MOST_NODES nodes a window, the busiest;
 the rest. Everything here is a function of the window's finished connections and neighbour rows.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -41,7 +42,7 @@ ROUTERS = {  # what only routers send: (protocol, ICMP type): role, evidence, co
     (ICMP6, 134): ("gateway", "router_advertisement", 0.8),
 }
 RANKS = ("host", "service", "switch", "router", "gateway")  # the later one says more
-BY_TCP, BY_DATAGRAM, BY_ARP, BY_CONFLICT = 0.95, 0.8, 0.9, 0.3
+BY_TCP, BY_DATAGRAM, BY_ARP, BY_CONFLICT, BY_ROUTE = 0.95, 0.8, 0.9, 0.3, 0.95
 
 
 @dataclass(slots=True)
@@ -92,7 +93,9 @@ Pair = tuple[bytes, bytes]  # originator, responder
 class Topology:
     """Gathers until `take()`; a consumer of flows and a watcher of features."""
 
-    def __init__(self) -> None:
+    def __init__(self, gateways: Iterable[bytes] = ()) -> None:
+        """`gateways`: those of the host's own routing table."""
+        self._gateways = tuple(gateways)
         self._nodes: dict[bytes, Node] = {}
         self._links: dict[Pair, Link] = {}
         self.dropped = 0  # nodes and links that found no room, ever
@@ -239,6 +242,18 @@ class Topology:
                 link.errors += int(failed)
                 link.connections += int(failed)
 
+    def _routed(self) -> None:
+        """A gateway of the host's is one whether or not it is heard; not without any traffic."""
+        if not self._links:
+            return
+        first = min(link.first_us for link in self._links.values())
+        last = max(link.last_us for link in self._links.values())
+        for address in self._gateways:
+            node = self._node(address)
+            if node is not None:
+                node.add("default_route", BY_ROUTE, "gateway")
+                node.seen(first, last)
+
     # ---- bounds
 
     def _node(self, address: bytes) -> Node | None:
@@ -260,6 +275,7 @@ class Topology:
 
     def take(self, agent_id: str) -> tuple[list[TopologyNodeRow], list[TopologyLinkRow]]:
         """Rows of what was seen since the last call; a link only with both its nodes."""
+        self._routed()
         ordered = sorted(self._links.items(), key=lambda item: (-item[1].bytes, item[0]))
         kept = [item for item in ordered[:MOST_LINKS] if all(end in self._nodes for end in item[0])]
         self.dropped += len(ordered) - len(kept)
