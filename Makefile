@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export SENSOR_JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format unit test-system install-service lab bench calibrate fuzz build clean
+.PHONY: help demo test lint format unit test-system install-service lab bench campaigns calibrate fuzz build dashboard clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -41,6 +41,10 @@ lab: build  ## root: real attack tools against a real nginx, judged; table in do
 	.ci/need-lab
 	$(BIN)/python -m tests.live.lab --write docs/detection.md
 
+campaigns: build  ## 1,000 kill -9 and 1,000 power losses against the store; needs strace
+	$(BIN)/python -m tests.campaigns.kill9
+	$(BIN)/python -m tests.campaigns.powerloss
+
 calibrate: build  ## how often rules are wrong on benign traffic, and how sure events are
 	$(BIN)/python -m tests.bench.calibrate
 
@@ -53,17 +57,22 @@ fuzz: build  ## every fuzzer for FUZZ_SECONDS (default 3600) each; needs clang
 	    PYTHON=$(BIN)/python tests/fuzz/run.sh $${target#fuzz_} $(FUZZ_SECONDS) || exit 1; \
 	done
 
-build: $(VENV)/ready  ## the virtual environment and the native modules, in place
+build: $(VENV)/ready sensor/web/index.html  ## environment, native modules, dashboard; in place
 	$(BIN)/python setup.py -q build_ext --inplace
+
+dashboard: sensor/web/index.html  ## the dashboard alone, where Node.js is
+
+sensor/web/index.html: $(shell find dashboard -path dashboard/node_modules -prune -o -type f -print)
+	@.ci/dashboard
 
 $(VENV)/ready: pyproject.toml
 	@.ci/need
 	@python=$$(.ci/need --python) && $$python -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade pip
 	$(BIN)/python -m pip install -q "setuptools>=77" "Cython>=3.1,<4"
-	$(BIN)/python -m pip install -q --no-build-isolation -e ".[demo,dev]"
+	$(BIN)/python -m pip install -q --no-build-isolation -e ".[demo,dev,server,fleet]"
 	@touch $@
 
 clean:  ## remove what was built; the virtual environment too
-	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf build dist sensor/web dashboard/node_modules $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find sensor -name '*.so' -delete

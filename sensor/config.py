@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -29,6 +29,14 @@ CONFIRMABLE = (
     "brute_force", "connection_flood", "http_flood", "slow_post", "slow_read", "slowloris",
     "tls_flood",
 )  # fmt: skip
+
+# What `sensor ship` may be told to leave out; the rest makes no sense without agents.
+LeftOut = Literal[
+    "bandwidth_seconds", "capture_health", "cdn_requests", "connections", "latency_histograms",
+    "metrics_hourly", "network_performance_metrics", "network_security_events", "protocol_mix",
+    "regional_metrics", "topology_links", "topology_nodes",
+]  # fmt: skip
+LEFT_OUT: tuple[str, ...] = get_args(LeftOut)
 
 Text = Annotated[str, Meta(max_length=255)]
 Short = Annotated[str, Meta(max_length=64)]
@@ -133,6 +141,16 @@ class Detection(Table, frozen=True):
     ] = ""
 
 
+class Ship(Table, frozen=True):
+    """Where rows go, by `sensor ship`. URLs with passwords: in its credentials file, not here."""
+
+    to: Annotated[tuple[Text, ...], Meta(description="URLs of central stores", max_length=16)] = ()
+    without: Annotated[
+        tuple[LeftOut, ...],
+        Meta(description="tables that are not shipped", max_length=16),
+    ] = ()
+
+
 class Sandbox(Table, frozen=True):
     """What the daemon gives up once its sockets are open."""
 
@@ -184,6 +202,7 @@ class Config(Table, frozen=True):
     capture: Capture = Capture()
     store: Store = Store()
     detection: Detection = Detection()
+    ship: Ship = Ship()
     sandbox: Sandbox = Sandbox()
     response: Response = Response()
 

@@ -62,6 +62,10 @@ class CannotWrite(SensorError):
     exit_code = 73
 
 
+class DamagedStore(CannotWrite):
+    """Our own database, and it is broken: what was in it cannot be added to."""
+
+
 class NoPermission(SensorError):
     """A privilege is missing."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sensor.model.time import rfc3339
 from sensor.store.reading import Columns, Latency
-from sensor.store.slots import add_slots, percentiles
+from sensor.store.slots import add_slots
 
 MEGABIT = 1e6
 
@@ -61,7 +61,7 @@ def percentiles_ms(latency: Latency | None, *wanted: int) -> list[float | None]:
         return [None] * len(wanted)
     low = 0 if latency.min_us is None else latency.min_us
     high = max(latency.slots) if latency.max_us is None else latency.max_us
-    return [milliseconds(min(max(us, low), high)) for us in percentiles(latency.slots, *wanted)]
+    return [milliseconds(min(max(us, low), high)) for us in latency.percentiles_us(*wanted)]
 
 
 def mean_ms(latency: Latency | None) -> float | None:
@@ -78,10 +78,13 @@ def jitter_ms(latency: Latency | None) -> float | None:
 
 def merged(parts: Iterable[Latency]) -> Latency:
     """All samples of all parts; the bucket and key are the first one's."""
-    into: Latency | None = None
-    for part in parts:
-        if into is None:
-            into = Latency(part.bucket, part.key)
+    found = list(parts)
+    if not found:
+        return Latency(0, ())
+    if len(found) == 1:
+        return found[0]
+    into = Latency(found[0].bucket, found[0].key)
+    for part in found:
         into.count += part.count
         into.sum_us += part.sum_us
         into.min_us = least(into.min_us, part.min_us)
@@ -89,7 +92,7 @@ def merged(parts: Iterable[Latency]) -> Latency:
         into.jitter_count += part.jitter_count
         into.jitter_sum_us += part.jitter_sum_us
         add_slots(into.slots, part.slots)
-    return into or Latency(0, ())
+    return into
 
 
 def least(a: int | None, b: int | None) -> int | None:

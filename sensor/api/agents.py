@@ -66,7 +66,7 @@ def health(request: Request, store: Store) -> Response:
 
 @router.get("/metrics", response_class=PlainTextResponse)
 def metrics(request: Request, store: Store) -> str:
-    """Prometheus's text format."""
+    """Prometheus's text format; of the daemon too, where it runs on this host."""
     live: Live = request.app.state.live
     newest = newest_runs(store.agents())
     lines = [
@@ -86,4 +86,5 @@ def metrics(request: Request, store: Store) -> str:
             and '"' not in agent
         ),
     ]  # fmt: skip
+    lines += request.app.state.settings.more_metrics()
     return "\n".join(lines) + "\n"

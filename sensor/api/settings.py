@@ -1,5 +1,6 @@
 """What an operator can choose about the API."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ class Limits:
     header: int = 16 << 10  # octets
     half_sent_per_peer: int = 32  # connections that have not sent a header yet
     connections: int = 512  # the oldest that has not sent a header gives way
+    threads: int = 12  # that work; questions beyond wait their turn
     stores: int = 4  # questions answered at a time
     store_s: float = 10.0  # to wait for one's turn
     clients: int = 64  # WebSockets
@@ -35,3 +37,4 @@ class ApiSettings:
     web: Path | None = None  # the built dashboard
     capacity_mbps: float | None = None  # of the link
     limits: Limits = field(default_factory=Limits)
+    more_metrics: Callable[[], Iterable[str]] = tuple  # further lines of /metrics

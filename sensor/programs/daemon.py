@@ -6,7 +6,7 @@ serve them all.
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Event
 from time import monotonic, time_ns
@@ -18,6 +18,7 @@ from sensor.capture.live import Interface
 from sensor.capture.routes import default_gateways
 from sensor.detect.detector import Detector
 from sensor.detect.rule import RuleSet
+from sensor.errors import CannotWrite, DamagedStore, SensorError
 from sensor.flow.backlog import Backlog, Behind
 from sensor.flow.clock import ClockWatch
 from sensor.flow.locality import Local
@@ -28,10 +29,10 @@ from sensor.metrics.topology import Topology
 from sensor.model.ids import network_id
 from sensor.programs.detection import Detection
 from sensor.programs.document import Capture
-from sensor.programs.journal import EventLog
+from sensor.programs.journal import EventLog, Priority, say
 from sensor.programs.keep import Keeper
 from sensor.store.retention import Limits
-from sensor.store.sqlite import SqliteStore
+from sensor.store.sqlite import SqliteStore, set_aside
 
 WAIT_MS = 100
 RETIRE_MS = 150  # by then the kernel has handed over what it holds back
@@ -186,7 +187,9 @@ class Daemon:
         self._rules = rules
         self._limits = limits
         runs = [self._run(plan) for plan in plans]
-        self.backlog: Backlog[Work] = Backlog(lambda: self._work(plans, runs), complain)
+        self._complain = complain
+        self._told: str | None = None  # why nothing can be written
+        self.backlog: Backlog[Work] = Backlog(lambda: self._work(plans, runs), self._failed)
         self.lanes = [
             self._lane(index, plan, run)
             for index, (plan, run) in enumerate(zip(plans, runs, strict=True))
@@ -244,6 +247,9 @@ class Daemon:
 
         def kept(number: int) -> None:
             lane.kept = number
+            if self._told is not None:
+                say("writing again")
+                self._told = None
 
         behind = Behind(self.backlog, index, kept)
         resume_us = self.backlog.workers[index].resume_us
@@ -254,11 +260,39 @@ class Daemon:
             interface.ring.skip_before = resume_ns or 0
         return lane
 
+    def _failed(self, error: Exception) -> None:
+        """In the other thread: one line when writing begins to fail, not one for each window."""
+        if isinstance(error, DamagedStore):
+            self._begin_anew(error)
+        if not isinstance(error, CannotWrite) or self._told != str(error):
+            self._complain(error)
+        if isinstance(error, CannotWrite):
+            self._told = str(error)
+
+    def _begin_anew(self, error: DamagedStore) -> None:
+        aside = set_aside(self.db, time_ns() // 10**9)
+        say(f"{error}; it is now {aside}, and a new one begins", Priority.CRITICAL)
+        with suppress(SensorError):
+            self.backlog.workers[0].store.close()
+        store = SqliteStore(self.db, self._limits)
+        self._stack.push(store)
+        for work in self.backlog.workers:
+            work.store = work.keeper.store = store
+
+    def _open_store(self) -> SqliteStore:
+        try:
+            return SqliteStore(self.db, self._limits)
+        except DamagedStore as error:
+            aside = set_aside(self.db, time_ns() // 10**9)
+            say(f"{error}; it is now {aside}, and a new one begins", Priority.CRITICAL)
+            return SqliteStore(self.db, self._limits)
+
     @contextmanager
     def _work(self, plans: Sequence[AgentPlan], runs: Sequence[Run]) -> Iterator[list[Work]]:
         """In the other thread."""
         with ExitStack() as stack:
-            store = stack.enter_context(SqliteStore(self.db, self._limits))
+            self._stack = stack
+            store = stack.enter_context(self._open_store())
             works = []
             for plan, run in zip(plans, runs, strict=True):
                 keeper = stack.enter_context(Keeper(store, run, plan.workspace, EventLog()))

@@ -2,7 +2,8 @@
 the same capture apart."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
@@ -10,6 +11,7 @@ from typing import Protocol, Self
 
 from sensor._native.faces import Rows, Window
 from sensor.detect.detector import Detector
+from sensor.errors import CannotWrite
 from sensor.flow.connections import connections_from_flows
 from sensor.metrics.geography import own
 from sensor.metrics.rows import rows_of
@@ -56,9 +58,11 @@ class Keeper:
         self._flows: list[tuple[Rows, bytes]] = []
         self._held = 0
         self._windows = 0
+        self.lost_windows = self.lost_rows = 0  # since the last one that was written
         self._counted: dict[str, int] = {}
         self._anomalies: dict[str, int] = {}
         self._dropped = 0
+        self._changed: dict[str, SecurityEventRow] = {}  # events, by id
 
     def flows(self, rows: Rows, names: bytes) -> None:
         """Finished connections; kept until their window ends."""
@@ -66,12 +70,18 @@ class Keeper:
         self.run.topology.flows(rows, names)
         self._held += len(rows)
         if self._held >= MOST_ROWS:
-            self.flush()
+            with self._counting():
+                self.flush()
 
     def window(self, window: Window) -> None:
         """One transaction."""
         agent = self._agent()
         counted, anomalies = window["counters"], window["anomalies"]
+        if self.lost_windows:
+            window["health"]["windows_lost"] = (
+                window["health"].get("windows_lost", 0) + self.lost_windows
+            )
+            window["health"]["rows_lost"] = window["health"].get("rows_lost", 0) + self.lost_rows
         rows = rows_of(
             window,
             agent,
@@ -82,18 +92,20 @@ class Keeper:
         events = self._events()
         nodes, links = self.run.topology.take(agent.agent_id)
         dropped = self.run.topology.dropped
-        self.store.write_window(
-            replace(
-                rows,
-                events=events,
-                detection=self._detection(window),
-                nodes=nodes,
-                links=links,
-                topology_dropped=dropped - self._dropped,
-            )
+        whole = replace(
+            rows,
+            events=events,
+            detection=self._detection(window),
+            nodes=nodes,
+            links=links,
+            topology_dropped=dropped - self._dropped,
         )
+        with self._counting(window=True):
+            self.store.write_window(whole)
+        self.lost_windows = self.lost_rows = 0
         self._dropped = dropped
         self._told(events)
+        self._changed.clear()
         self._counted, self._anomalies = counted, anomalies
         self._forget()
 
@@ -104,6 +116,18 @@ class Keeper:
         if kind is None:
             self.flush()  # the agent too, when there was nothing else
 
+    @contextmanager
+    def _counting(self, window: bool = False) -> Iterator[None]:
+        """What could not be written is counted, and connections wait while there is room."""
+        try:
+            yield
+        except CannotWrite:
+            self.lost_windows += window
+            if self._held >= MOST_ROWS:
+                self.lost_rows += self._held
+                self._forget()
+            raise
+
     def flush(self) -> None:
         """Connections and events before their window has ended."""
         agent = self._agent()
@@ -111,6 +135,7 @@ class Keeper:
         rows = WindowRows(agent=agent, connections=self._connections(agent), events=events)
         self.store.write_window(rows)
         self._told(events)
+        self._changed.clear()
         self._forget()
 
     def _connections(self, agent: AgentRow) -> chain[tuple[object, ...]]:
@@ -121,7 +146,10 @@ class Keeper:
         )
 
     def _events(self) -> list[SecurityEventRow]:
-        return [row._replace(boot_id=self.run.boot_id) for row in self.run.detector.changed()]
+        """What changed since what is in the store."""
+        for row in self.run.detector.changed():
+            self._changed[row.id] = row._replace(boot_id=self.run.boot_id)
+        return list(self._changed.values())
 
     def _detection(self, window: Window) -> DetectionStateRow | None:
         """What the next run will start with; a replay starts with nothing."""

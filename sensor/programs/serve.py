@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from sensor.config import load
-from sensor.errors import CannotWrite, UsageError
+from sensor.errors import CannotWrite, SensorError, UsageError
 from sensor.model.text import printable
 from sensor.programs.notify import Notifier
 
@@ -115,7 +115,12 @@ def command(
     if token_file is None:
         make_folder(path.parent)
     settings = ApiSettings(
-        token=read_token(path), hosts=hosts, origins=origins, web=WEB, capacity_mbps=capacity_mbps
+        token=read_token(path),
+        hosts=hosts,
+        origins=origins,
+        web=WEB,
+        capacity_mbps=capacity_mbps,
+        more_metrics=lambda: daemon_metrics(store),
     )
     listening = listen(host, port)
     shown = f"[{host}]" if ":" in host else host
@@ -172,3 +177,13 @@ def listen(host: str, port: int) -> socket.socket:
         why = (error.strerror or str(error)).lower()
         raise UsageError(f"cannot listen on {host} port {port}: {why}") from error
     return made
+
+
+def daemon_metrics(store: str) -> list[str]:
+    """Of the daemon that writes the store, where it tells how it is (`sensor status`)."""
+    from sensor.programs.status import exposition, read  # noqa: PLC0415 - loads the daemon's code
+
+    try:
+        return list(exposition(read(store)))
+    except SensorError:
+        return []

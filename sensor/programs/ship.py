@@ -3,6 +3,7 @@
 Needs no privilege: it reads and writes one SQLite file, and connects. Passwords come in a file.
 """
 
+import os
 import signal
 from collections.abc import Callable
 from contextlib import closing
@@ -10,12 +11,14 @@ from threading import Event, Lock, Thread
 
 import click
 
-from sensor.config import Store
+from sensor import config as settings_file
+from sensor.config import LEFT_OUT, load
 from sensor.errors import CannotWrite, SensorError, UsageError
 from sensor.model.text import printable
+from sensor.ship.cursors import Cursors
 from sensor.ship.destination import Destination
 from sensor.ship.exporters import open_destination
-from sensor.ship.outbox import TABLES, Outbox
+from sensor.ship.outbox import Outbox
 from sensor.ship.shipper import Shipper
 from sensor.ship.urls import (
     default_credentials,
@@ -25,7 +28,6 @@ from sensor.ship.urls import (
     read_credentials,
 )
 
-DB = Store().path
 MOST_DESTINATIONS = 16
 
 EPILOG = """\b
@@ -39,37 +41,43 @@ long as its retention lets them; those that it deletes before they were shipped
 are named in its table shipping_gaps, here and at the destination.
 
 \b
-Passwords belong into a file of URLs, one per line, mode 600:
---credentials-file, or systemd's LoadCredential=ship:FILE. A URL of --to without
-one takes it from there; without --to, all of the file are destinations.
+Passwords belong into a file of mode 600, `to = ["URL", ...]` in TOML:
+--credentials-file, or systemd's LoadCredential=ship.toml:FILE. A URL without one
+takes it from there; without --to and [ship] to, all of the file are destinations.
+
+\b
+What has arrived is remembered in the database itself; by a service with a state
+directory of its own, which may only read the database, in cursors.db there.
 
 \b
 Examples:
   sensor ship --to postgresql://sensor@db.example/fleet --once
-  sensor ship --credentials-file /etc/sensor/ship --without connections
+  sensor ship --credentials-file /etc/sensor/ship.toml --without connections
 """
 
 
 @click.command(name="ship", short_help="Ship rows to a central store.", epilog=EPILOG)
 @click.option("--to", "urls", multiple=True, metavar="URL", help="Destination (repeatable).")
 @click.option("--once", is_flag=True, help="What is there now, then end.")
-@click.option("--db", metavar="FILE", default=DB, show_default=True, help="The database.")
-@click.option(
-    "--credentials-file", "file", metavar="FILE", help="URLs with passwords, one per line."
-)
+@click.option("--db", metavar="FILE", help="The database.  [default: that of the configuration]")
+@click.option("--config", metavar="FILE", help=f"Settings.  [default: {settings_file.PATH}]")
+@click.option("--credentials-file", "file", metavar="FILE", help="URLs with passwords, in TOML.")
+@click.option("--cursors", metavar="FILE", help="Remember here what has arrived.")
 @click.option(
     "--without",
     multiple=True,
     metavar="TABLE",
-    type=click.Choice(sorted(TABLES - {"agents", "shipping_gaps"})),
+    type=click.Choice(LEFT_OUT),
     help="Leave out a table, such as connections (repeatable).",
 )
 @click.option("--forget", is_flag=True, help="Drop the cursors of --to: it is shipped to no more.")
 def command(
     urls: tuple[str, ...],
     once: bool,
-    db: str,
+    db: str | None,
+    config: str | None,
     file: str | None,
+    cursors: str | None,
     without: tuple[str, ...],
     forget: bool,
 ) -> int:
@@ -77,17 +85,22 @@ def command(
 
     Exit status 73: with --once, not all arrived.
     """
-    chosen = chosen_urls(urls, file)
+    settings = load(config)
+    chosen = chosen_urls(urls or settings.ship.to, file)
+    db = db or settings.store.path
+    without = without or settings.ship.without
+    cursors = cursors or own_file(db)
     if forget:
         for url in chosen:
-            with closing(Outbox(db, public(url), frozenset())) as outbox:
-                rows = outbox.forget()
+            with closing(Cursors(cursors or db, public(url))) as kept:
+                rows = kept.forget()
             click.echo(f"{public(url)}: {'forgotten' if rows else 'was not shipped to'}")
         return 0
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    workers = [Worker(db, open_destination(url), frozenset(without), stop) for url in chosen]
+    left_out = frozenset(without)
+    workers = [Worker(db, cursors, open_destination(url), left_out, stop) for url in chosen]
     threads = [
         Thread(target=worker.run, args=(once,), name=worker.destination.name) for worker in workers
     ]
@@ -108,18 +121,26 @@ class Worker:
     """One destination; what went wrong for good is in `failure`."""
 
     def __init__(
-        self, db: str, destination: Destination, without: frozenset[str], stop: Event
+        self,
+        db: str,
+        cursors: str | None,
+        destination: Destination,
+        without: frozenset[str],
+        stop: Event,
     ) -> None:
         self.destination = destination
         self.failure: SensorError | None = None
         self._db = db
+        self._cursors = cursors
         self._tables = destination.tables - without
         self._stop = stop
 
     def run(self, once: bool) -> None:
         try:
             with (
-                closing(Outbox(self._db, self.destination.name, self._tables)) as outbox,
+                closing(
+                    Outbox(self._db, self.destination.name, self._tables, self._cursors)
+                ) as outbox,
                 closing(self.destination),
             ):
                 shipper = Shipper(outbox, self.destination, say)
@@ -138,7 +159,7 @@ class Worker:
         try:
             rows = shipper.once()
         except CannotWrite as error:
-            outbox.failed(str(error))
+            outbox.cursors.failed(str(error))
             self.failure = error  # the other destinations are not to blame
             return
         say(f"{self.destination.name}: {rows:,} rows")
@@ -154,13 +175,21 @@ def chosen_urls(urls: tuple[str, ...], file: str | None) -> list[str]:
     credentials = read_credentials(path) if path else []
     chosen = destinations(urls, credentials)
     if not chosen:
-        raise UsageError("where to? give --to URL or --credentials-file FILE")
+        raise UsageError("where to? give --to URL, [ship] to, or --credentials-file FILE")
     if len(chosen) > MOST_DESTINATIONS:
         raise UsageError(f"at most {MOST_DESTINATIONS} destinations")
     for url in urls:
         if has_password(url):
             say(f"{public(url)}: everybody sees the password of a command line: use a file")
     return chosen
+
+
+def own_file(db: str) -> str | None:
+    """Where a service remembers that has a state directory, and not this database's."""
+    folder = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if not folder or os.path.dirname(os.path.abspath(db)) == folder:
+        return None
+    return os.path.join(folder, "cursors.db")
 
 
 def teller() -> Callable[[str], None]:

@@ -10,7 +10,7 @@ from sensor.ship.urls import destinations, has_password, public, read_credential
 from sensor.store.administration import Changed, administration
 
 credentials_option = click.option(
-    "--credentials-file", "file", metavar="FILE", help="URLs with passwords, one per line."
+    "--credentials-file", "file", metavar="FILE", help="URLs with passwords, in TOML."
 )
 url_argument = click.argument("url")
 

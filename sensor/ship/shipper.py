@@ -63,7 +63,7 @@ class Shipper:
         """Go on until `stop` is set; only what is wrong with the database itself is raised."""
         self._stop = stop
         failures = 0
-        seen: int | None = None
+        seen: tuple[int, ...] = ()
         while not stop.is_set():
             try:
                 written = self.outbox.changed()
@@ -77,7 +77,7 @@ class Shipper:
             except Unavailable as error:
                 failures += 1
                 seconds = pause_s(failures, self._chance)
-                self.outbox.failed(str(error))
+                self.outbox.cursors.failed(str(error))
                 if failures == 1:
                     self._say(f"{error}; rows wait in the database")
                 stop.wait(seconds)
@@ -85,6 +85,7 @@ class Shipper:
     # ---- one pass
 
     def _pass(self) -> None:
+        self.outbox.look()
         kept = self._clock() - self._kept_at >= KEPT_EVERY_S
         self._keep("agents")  # before rows that refer to them
         pending = list(self.outbox.numbered)

@@ -5,10 +5,18 @@ import stat
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
+import msgspec
+
 from sensor.errors import UsageError, one_line
 
 SIZE_MAX = 64 << 10  # octets of a file of credentials
 READ_BY_OTHERS = stat.S_IRWXO
+
+
+class Credentials(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The file."""
+
+    to: list[str]
 
 
 def public(url: str) -> str:
@@ -35,7 +43,7 @@ def has_password(url: str) -> bool:
 
 
 def read_credentials(path: str) -> list[str]:
-    """URLs with passwords, one per line; `#` begins a comment.
+    """`to = [URL, ...]` in TOML: URLs with passwords.
 
     UsageError: it cannot be read, or everybody may read it.
     """
@@ -50,19 +58,19 @@ def read_credentials(path: str) -> list[str]:
     if len(octets) > SIZE_MAX:
         raise UsageError(one_line(f"{path}: larger than {SIZE_MAX} octets"))
     try:
-        lines = [line.strip() for line in octets.decode().splitlines()]
-    except UnicodeDecodeError as error:
-        raise UsageError(one_line(f"{path}: no UTF-8")) from error
-    found = [line for line in lines if line and not line.startswith("#")]
+        found = msgspec.toml.decode(octets, type=Credentials).to
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        text = 'expected `to = ["URL", ...]` in TOML'  # its own words might repeat a password
+        raise UsageError(one_line(f"{path}: {text}")) from error
     for url in found:
         split(url)
     return found
 
 
 def default_credentials() -> str | None:
-    """What systemd's LoadCredential=ship:... hands over, where it does."""
+    """What systemd's LoadCredential=ship.toml:... hands over, where it does."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    path = Path(folder, "ship") if folder else None
+    path = Path(folder, "ship.toml") if folder else None
     return str(path) if path is not None and path.is_file() else None
 
 

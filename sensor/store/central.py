@@ -1,8 +1,8 @@
 """The tables of a central store, whichever database it is: those of SQLite, for many hosts.
 
 Columns and their meaning are read from SQLite's own schema, so a column that is added there is
-added here too. Histograms become two arrays, the largest us of each slot in use and its samples, which
-SQL can add up exactly. All rows carry (agent_id, boot_id, seq), which no two hosts share.
+added here too. Histograms become two arrays, the largest us of each slot in use and its samples,
+which SQL can add up exactly. All rows carry (agent_id, boot_id, seq), which no two hosts share.
 """
 
 import sqlite3
@@ -58,8 +58,10 @@ class Table:
     more: tuple[Field, ...] = field(default=())  # that SQLite does not have
 
 
-def numbered(name: str, time: str, days: int, part: str = "day") -> Table:
-    return Table(name, ("agent_id", time, "boot_id", "seq"), time, days, part)
+def numbered(
+    name: str, time: str, days: int, part: str = "day", more: tuple[Field, ...] = ()
+) -> Table:
+    return Table(name, ("agent_id", time, "boot_id", "seq"), time, days, part, more=more)
 
 
 SHAPES = (
@@ -81,7 +83,9 @@ SHAPES = (
     numbered("protocol_mix", "timestamp", 14),
     numbered("latency_histograms", "timestamp", 14),
     numbered("regional_metrics", "timestamp", 14),
-    numbered(HEALTH, "timestamp", 14),
+    numbered(
+        HEALTH, "timestamp", 14, more=(Field("came_in", "integer", "order in which rows came in"),)
+    ),
     numbered("cdn_requests", "timestamp", 400, "month"),
     Table("topology_nodes", ("agent_id", "node"), "last_seen", 400),
     Table("topology_links", ("agent_id", "source", "target", "kind"), "last_seen", 400),

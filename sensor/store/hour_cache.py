@@ -1,7 +1,7 @@
-"""What whole hours answered, kept until a row of theirs is written.
+"""What a period answered, kept until a row of it is written.
 
 Rows are only ever added, numbered ascending over all tables of the database: what came after the
-number last seen tells which hours to ask again. Rows that retention deletes stay in an answer for
+number last seen tells which periods to ask again. Rows that retention deletes stay in an answer for
 as long as it is kept.
 """
 
@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 ROOM = 4096  # answers
+PIECE_US = 300_000_000  # the shortest period whose answer is worth keeping
 
 
 class HourCache:
@@ -23,7 +24,7 @@ class HourCache:
         self.seq = 0  # rows numbered from here on were not looked at
 
     def get(self, since: int, until: int, question: Hashable) -> Any:
-        """The answer for these whole hours; None when it is not kept."""
+        """The answer for this period; None when it is not kept."""
         key = since, until, question
         with self._lock:
             found = self._kept.get(key)
@@ -39,13 +40,17 @@ class HourCache:
                 while len(self._kept) > self._room:
                     self._kept.popitem(last=False)
 
-    def advance(self, seq: int, hours: Iterable[int] | None) -> None:
-        """Rows up to before `seq` are of these hours; None: of any."""
+    def advance(self, seq: int, times: Iterable[int] | None) -> None:
+        """Rows up to before `seq` are of these pieces, by their starts; None: of any."""
         with self._lock:
-            if hours is None:
+            if times is None:
                 self._kept.clear()
             else:
-                touched = sorted(set(hours))
-                for key in [k for k in self._kept if any(k[0] <= h < k[1] for h in touched)]:
+                touched = sorted(set(times))
+                gone = [
+                    key for key in self._kept
+                    if any(key[0] < at + PIECE_US and at < key[1] for at in touched)
+                ]  # fmt: skip
+                for key in gone:
                     del self._kept[key]
             self.seq = seq

@@ -7,7 +7,15 @@ that is kept of them. A step that has shipped is never edited.
 import sqlite3
 from collections.abc import Iterator
 
-from sensor.store.tables import DETECTION, EVENTS_2, HEALTH_4, SCHEMA_1, SHIPPING_3
+from sensor.store.tables import (
+    DELETED_5,
+    DETECTION,
+    EVENTS_2,
+    HEALTH_4,
+    SCHEMA_1,
+    SHIPPING_3,
+    SHIPPING_5,
+)
 from sensor.store.utils import Database, Migrations
 from sensor.store.views import VIEWS
 
@@ -65,7 +73,17 @@ def m0004_health(db: Database) -> None:
     columns = ", ".join(row[1] for row in execute("PRAGMA temp.table_info(kept)").fetchall())
     execute(f"INSERT INTO capture_health ({columns}) SELECT {columns} FROM kept")  # noqa: S608
     execute("DROP TABLE kept")
-    execute("PRAGMA user_version = 4")  # the last step sets tables.CURRENT
+    execute("PRAGMA user_version = 4")
+
+
+@migrations()
+def m0005_deletions(db: Database) -> None:
+    """A cursor that is lost only means that rows are sent again, which changes nothing."""
+    for name in ("shipping_cursors", "shipping_gaps"):
+        db.conn.execute(f"DROP TABLE {name}")
+    for statement in statements(SHIPPING_5 + DELETED_5):
+        db.conn.execute(statement)
+    db.conn.execute("PRAGMA user_version = 5")  # the last step sets tables.CURRENT
 
 
 def migrate(connection: sqlite3.Connection) -> None:

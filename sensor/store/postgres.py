@@ -10,8 +10,8 @@ import psycopg
 from psycopg import Connection, conninfo, sql
 
 from sensor.errors import CannotWrite, SensorError, UsageError, one_line
-from sensor.store.central import VERSION, tables
-from sensor.store.postgres_sql import TYPES, VIEW, quoted, schema
+from sensor.store.central import VERSION, Field, Table, tables
+from sensor.store.postgres_sql import VIEW, column, quoted, schema
 
 CONNECT_S = 10
 STATEMENT_MS = 120_000
@@ -108,13 +108,12 @@ def build(db: Connection) -> list[Done]:
         (name,) = db.execute("SELECT current_schema()").fetchone() or ("public",)
         db.execute("SET LOCAL client_min_messages = warning")
         done += drop_old_view(db)
+        for table, one in missing(db):
+            add = f"ALTER TABLE {quoted(table.name)} ADD COLUMN {column(table, one)}"
+            db.execute(add.encode())
+            done.append(Done(table.name, f"added {one.name}"))
         for statement in schema(name):
             db.execute(statement.encode())
-        for table, column in missing(db):
-            kind = TYPES[{one.name: one.kind for one in tables()[table].fields}[column]]
-            add = f"ALTER TABLE {quoted(table)} ADD COLUMN {quoted(column)} {kind}"
-            db.execute(add.encode())
-            done.append(Done(table, f"added {column}"))
         fingerprint = sql.Literal(view_fingerprint())
         db.execute(sql.SQL(f"COMMENT ON MATERIALIZED VIEW {VIEW_NAME} IS {{}}").format(fingerprint))
         if version(db) != VERSION:
@@ -140,23 +139,25 @@ def drop_old_view(db: Connection) -> list[Done]:
     return [Done(VIEW_NAME, "made anew")]
 
 
-def missing(db: Connection) -> Iterator[tuple[str, str]]:
-    """Columns that the database does not have yet."""
+def missing(db: Connection) -> list[tuple[Table, Field]]:
+    """Columns that tables of the database do not have yet."""
     there = columns_of(db)
-    for table in tables().values():
-        for one in table.fields:
-            if one.name not in there.get(table.name, ()):
-                yield table.name, one.name
+    return [
+        (table, one)
+        for table in tables().values()
+        for one in table.fields
+        if table.name in there and one.name not in there[table.name]
+    ]
 
 
 def columns_of(db: Connection) -> dict[str, set[str]]:
     """By table, in the schema that is written to."""
     found: dict[str, set[str]] = {}
-    for table, column in db.execute(
+    for table, name in db.execute(
         "SELECT table_name, column_name FROM information_schema.columns"
         " WHERE table_schema = current_schema()"
     ):
-        found.setdefault(table, set()).add(column)
+        found.setdefault(table, set()).add(name)
     return found
 
 

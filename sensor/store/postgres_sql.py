@@ -12,7 +12,7 @@ dropping a partition takes a lock.
 
 from collections.abc import Iterator
 
-from sensor.store.central import AGENTS, EVENTS, METRICS, Field, Table, tables
+from sensor.store.central import AGENTS, EVENTS, HEALTH, METRICS, Field, Table, tables
 
 TYPES = {
     "uuid": "UUID", "time": "TIMESTAMPTZ", "address": "INET", "json": "JSON", "tens": "BIGINT[]",
@@ -23,7 +23,9 @@ TYPES = {
 STRICT = {METRICS: {"agent_id": "NOT NULL", "endpoint": "NOT NULL",
                     "created_at": "DEFAULT CURRENT_TIMESTAMP"},
           EVENTS: {"agent_id": "NOT NULL"},
-          AGENTS: {"heard_at": "DEFAULT CURRENT_TIMESTAMP"}}  # fmt: skip
+          AGENTS: {"heard_at": "DEFAULT CURRENT_TIMESTAMP"},
+          # Who has seen all of a snapshot's transactions goes on from there, and misses none.
+          HEALTH: {"came_in": "DEFAULT pg_current_xact_id()::TEXT::BIGINT"}}  # fmt: skip
 INDEXES = {
     METRICS: (
         "idx_network_agent ON {t}(agent_id, timestamp)",
@@ -36,6 +38,7 @@ INDEXES = {
         "idx_security_events_severity ON {t}(severity, event_type)",
         "idx_security_events_time ON {t}(detected_at)",
     ),
+    HEALTH: ("idx_capture_health_came_in ON {t}(came_in)",),
 }
 
 BOOKS = """

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sensor.model.rows import AgentRow
 from sensor.store.events import EventFilter, Stored
-from sensor.store.slots import Slots
+from sensor.store.slots import Slots, percentiles
 
 Columns = dict[str, NDArray[Any]]
 KEYS = ("agent_id", "endpoint", "region", "app", "role")  # what `by` may name
@@ -45,7 +45,10 @@ class Closed(NamedTuple):
 
 @dataclass(slots=True)
 class Latency:
-    """Merged samples of one group; percentiles come from `slots` only (slots.percentiles)."""
+    """Merged samples of one group; percentiles come from `slots` only (slots.percentiles).
+
+    Groups are shared: what a store answered is not changed any more.
+    """
 
     bucket: int  # start of the step, us; the scope's `since` when there is one step
     key: tuple[str | None, ...]  # in the order of `by`
@@ -56,6 +59,14 @@ class Latency:
     jitter_count: int = 0
     jitter_sum_us: int = 0
     slots: Slots = field(default_factory=dict)
+    ranks: dict[tuple[int, ...], list[int]] = field(default_factory=dict, repr=False, compare=False)
+
+    def percentiles_us(self, *wanted: int) -> list[int]:
+        """Read from the slots, once; empty without samples."""
+        found = self.ranks.get(wanted)
+        if found is None:
+            found = self.ranks[wanted] = percentiles(self.slots, *wanted) if self.slots else []
+        return found
 
 
 class ReadingStore(Protocol):

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from sensor.model.rows import AgentRow
-from sensor.store.gaps import note_gap
+from sensor.store.deletions import log_deleted
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -156,9 +156,9 @@ class Retention:
         )
 
     def _delete(self, table: str, where: str, bound: tuple[object, ...], reason: str) -> int:
-        """How many rows went; those that were still to be shipped are named."""
+        """How many rows went; their numbers are kept for whoever ships."""
         if table != "metrics_hourly":  # has no numbers: its windows have
-            note_gap(self._db, table, where, bound, reason)
+            log_deleted(self._db, table, where, bound, reason)
         return self._db.execute(f"DELETE FROM {table} WHERE {where}", bound).rowcount  # noqa: S608
 
     def _give_back(self) -> None:

@@ -14,7 +14,7 @@ from time import time_ns
 from typing import Any, Self
 from uuid import UUID, uuid5
 
-from sensor.errors import CannotWrite, one_line
+from sensor.errors import CannotWrite, DamagedStore, one_line
 from sensor.model.address import Prefix, pack_prefix
 from sensor.model.rows import (
     AgentRow,
@@ -29,6 +29,7 @@ from sensor.model.rows import (
     SecurityEventRow,
     WindowRows,
 )
+from sensor.store.deletions import make_store_id
 from sensor.store.events import EventFilter, Events
 from sensor.store.hours import Hours
 from sensor.store.migrations import migrate
@@ -37,9 +38,22 @@ from sensor.store.tables import APPLICATION_ID, CURRENT
 from sensor.store.topology import write_topology
 
 MAGIC = b"SQLite format 3\0"
+DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+SIDES = ("", "-wal", "-shm")  # files that are one database
+FREE_LEAST = 8 << 20  # octets of disk: SQLite's shared memory has holes, and filling them is SIGBUS
 BUSY_MS = 5000  # how long a reader's checkpoint may keep us waiting
-WAL_LIMIT = 64 << 20  # octets the log is cut back to
+WAL_LIMIT = 16 << 20  # octets the log is cut back to
+WAL_MOST = 64 << 20  # octets: a reader that never ends may make it grow as far, and no further
 MOST_OPEN = 10_000  # events of one agent that a restart takes up again
+
+
+def set_aside(path: str, now_s: int) -> str:
+    """Moves a damaged database away, so that a new one can begin; the new name of it."""
+    aside = f"{path}.damaged-{now_s}"
+    for side in SIDES:
+        with suppress(FileNotFoundError):
+            os.rename(path + side, aside + side)
+    return aside
 
 
 def insertion(table: str, row: Any, *extra: str, verb: str = "INSERT") -> str:
@@ -105,6 +119,8 @@ class SqliteStore:
     def __init__(self, path: str, limits: Limits | None = None) -> None:
         self.path = path
         with ExitStack() as stack, self._explained():
+            self._need_room()
+            self._was_ours = os.path.exists(f"{path}.lock")
             stack.callback(os.close, self._lock())
             is_new = self._look()
             self._db = stack.enter_context(closing(connect(path)))
@@ -121,6 +137,11 @@ class SqliteStore:
         own = os.environ.get("STATE_DIRECTORY", "").split(":")
         return 0o640 if os.path.dirname(os.path.abspath(self.path)) in own else 0o600
 
+    def _need_room(self) -> None:
+        disk = os.statvfs(os.path.dirname(os.path.abspath(self.path)))
+        if (free := disk.f_bavail * disk.f_frsize) < FREE_LEAST:
+            raise self._error(f"only {free >> 20} MiB free on the disk, needs {FREE_LEAST >> 20}")
+
     def _lock(self) -> int:
         lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -136,6 +157,8 @@ class SqliteStore:
         with open(descriptor, "rb") as file:
             head = file.read(len(MAGIC))
         if head and head != MAGIC:
+            if self._was_ours:
+                raise DamagedStore(one_line(f"{self.path}: its first page is broken"))
             raise self._error("not a database")
         return not head
 
@@ -163,11 +186,14 @@ class SqliteStore:
     def write_window(self, window: WindowRows) -> None:
         """See Store.write_window."""
         before = self._next_seq
+        self._bound_log()
         with self._explained():
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 self._next_seq = self._counted()  # `sensor cdn ingest` may have taken some
                 self._db.execute(AGENT, window.agent)
+                if window.agent.source == "live":
+                    make_store_id(self._db)
                 for name, statement in PLAIN.items():
                     self._db.executemany(statement, self._numbered(getattr(window, name)))
                 self._metrics(window)
@@ -186,6 +212,23 @@ class SqliteStore:
                     self._db.rollback()
                 raise
             self._retention.wrote(window.agent)
+
+    def _bound_log(self) -> None:
+        """The log cannot be folded into the file while somebody still reads what came before."""
+        try:
+            octets = os.stat(f"{self.path}-wal").st_size
+        except FileNotFoundError:
+            return
+        if octets <= WAL_LIMIT:
+            return
+        with self._explained():
+            self._db.execute("PRAGMA busy_timeout = 0")
+            try:
+                is_held = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            finally:
+                self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        if is_held and octets > WAL_MOST:
+            raise self._error("a reader does not end its transaction, and the log is full")
 
     def detection_state(self, agent_id: str) -> DetectionStateRow | None:
         """See Store.detection_state."""
@@ -253,6 +296,8 @@ class SqliteStore:
         except OSError as error:
             raise self._error((error.strerror or str(error)).lower()) from error
         except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorname", "").startswith(DAMAGE):
+                raise DamagedStore(one_line(f"{self.path}: {reason(error)}")) from error
             raise self._error(reason(error)) from error
 
     def _error(self, reason: str) -> CannotWrite:

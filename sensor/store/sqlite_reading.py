@@ -19,7 +19,7 @@ import numpy as np
 from sensor.errors import DamagedCapture
 from sensor.model.rows import AgentRow, ConnectionRow
 from sensor.store.events import EventFilter, Events, Stored
-from sensor.store.hour_cache import HourCache
+from sensor.store.hour_cache import PIECE_US, HourCache
 from sensor.store.hours import HOUR_US
 from sensor.store.queries import open_readonly
 from sensor.store.reading import KEYS, Closed, Columns, Latency, Scope
@@ -51,18 +51,27 @@ LOOK_BACK = 4096  # newest rows of a run that tell how long its windows are
 LONG_WINDOW_S = 60  # a run with windows this long has its usual length
 HOUR_S = 3600
 DAY_US = 24 * HOUR_US
+PIECE_S = PIECE_US // 1_000_000
 T = TypeVar("T")
 NETWORK_KIND = "tcp_rtt"
 BINS = ("bins_in", "bins_out", "bins_other")
 MOST_NEWS = 200_000  # new rows beyond which nothing that was kept is worth keeping
 NEXT_SEQ = "SELECT value FROM store_counters WHERE name = 'next_seq'"
 TOUCHED = " UNION ".join(
-    f"SELECT timestamp / {HOUR_US} FROM {table} WHERE seq >= :since"  # noqa: S608
+    f"SELECT timestamp / {PIECE_US} FROM {table} WHERE seq >= :since"  # noqa: S608
     for table in (
         "network_performance_metrics", "bandwidth_seconds", "protocol_mix", "latency_histograms",
         "regional_metrics", "capture_health",
     )
 )  # fmt: skip
+
+
+def pieces(since: int, until: int) -> Iterator[tuple[int, int]]:
+    """The period cut at every five minutes."""
+    while since < until:
+        end = min((since // PIECE_US + 1) * PIECE_US, until)
+        yield since, end
+        since = end
 
 
 def metrics_columns(keys: Sequence[str]) -> list[str]:
@@ -87,6 +96,7 @@ class SqliteReading:
         self._cache = cache
         self._db = open_readonly(path, any_thread=True)
         self._events = Events(self._db)
+        self._runs_known: tuple[int, list[AgentRow]] | None = None  # PRAGMA data_version, runs
         self._usual: dict[str, int] = {}  # boot_id: window_s of runs that are known for good
 
     def close(self) -> None:
@@ -95,13 +105,20 @@ class SqliteReading:
     # ---- who and when
 
     def agents(self, workspace_id: str | None = None) -> list[AgentRow]:
-        names = ", ".join(AgentRow._fields)
-        rows = self._all(
-            f"SELECT {names} FROM agents WHERE ? IS NULL OR workspace_id = ?"  # noqa: S608
-            " ORDER BY coalesce(last_packet, 0), agent_id, boot_id",
-            (workspace_id, workspace_id),
-        )
-        return [AgentRow._make(row) for row in rows]
+        runs = self._every_run()
+        if workspace_id is None:
+            return runs
+        return [run for run in runs if run.workspace_id == workspace_id]
+
+    def _every_run(self) -> list[AgentRow]:
+        """Asked again when something was written since."""
+        version = int(self._all("PRAGMA data_version", ())[0][0])
+        if self._runs_known is None or self._runs_known[0] != version:
+            names = ", ".join(AgentRow._fields)
+            order = "coalesce(last_packet, 0), agent_id, boot_id"
+            rows = self._all(f"SELECT {names} FROM agents ORDER BY {order}", ())  # noqa: S608
+            self._runs_known = version, [AgentRow._make(row) for row in rows]
+        return self._runs_known[1]
 
     def newest(self, scope: Scope) -> int | None:
         runs = self._runs(scope)
@@ -205,17 +222,19 @@ class SqliteReading:
         ask: Callable[[Scope], T],
         add: Callable[[list[T]], T],
     ) -> T:
-        """The sum of the answers for parts of the scope: its whole hours, which are kept, and its
-        ends."""
-        step = step_s or HOUR_S
+        """The sum of the answers for parts of the scope, which are kept.
+
+        Its whole hours, and its ends by five minutes: as time goes on it loses these one by one.
+        """
+        step = step_s or PIECE_S
         cache = self._cache
-        fits = HOUR_S % step == 0 or step % HOUR_S == 0
-        is_long = scope.until - scope.since >= 2 * HOUR_US
+        fits = PIECE_S % step == 0 or step % PIECE_S == 0
+        is_long = scope.until - scope.since >= 2 * PIECE_US
         if cache is None or scope.window_s is not None or not fits or not is_long:
             return ask(scope)
         seq = self._advance(cache)
-        first = -(-scope.since // HOUR_US) * HOUR_US
-        last = scope.until // HOUR_US * HOUR_US
+        first = min(-(-scope.since // HOUR_US) * HOUR_US, scope.until)
+        last = max(scope.until // HOUR_US * HOUR_US, first)
         asked = (question, step_s, tuple(self._who(scope)))
 
         def part(since: int, until: int) -> T:
@@ -235,10 +254,11 @@ class SqliteReading:
         # The newest hour is still written to: what is before it is kept as one.
         newest = (self.newest(scope) or 0) // HOUR_US * HOUR_US
         settled = min(max(first, newest), last)
-        made = [
-            *(part(a, b) for a, b in ((scope.since, first), (last, scope.until)) if a < b),
-            *(kept(a, b, whole) for a, b in ((first, settled), (settled, last)) if a < b),
-        ]
+        made = [kept(a, b, whole) for a, b in ((first, settled), (settled, last)) if a < b]
+        for a, b in ((scope.since, first), (last, scope.until)):
+            for since, until in pieces(a, b):
+                is_whole = until - since == PIECE_US
+                made.append(kept(since, until, part) if is_whole else part(since, until))
         return add(made) if len(made) > 1 else made[0]
 
     def _spans(self, scope: Scope, first: int, last: int) -> list[tuple[int, int]]:
@@ -257,14 +277,14 @@ class SqliteReading:
         return list(spans)
 
     def _advance(self, cache: HourCache) -> int:
-        """Drops the answers of hours that were written to since; the number of the next row."""
+        """Drops the answers of what was written to since; the number of the next row."""
         newest = int(self._all(NEXT_SEQ, ())[0][0])
         since = cache.seq
         if newest != since:
-            hours: set[int] | None = None
+            times: set[int] | None = None
             if 0 <= newest - since <= MOST_NEWS:
-                hours = {row[0] * HOUR_US for row in self._all(TOUCHED, {"since": since})}
-            cache.advance(newest, hours)
+                times = {row[0] * PIECE_US for row in self._all(TOUCHED, {"since": since})}
+            cache.advance(newest, times)
         return newest
 
     # ---- figures
@@ -276,7 +296,9 @@ class SqliteReading:
             def ask_hours(part: Scope, step_s: int | None) -> Columns:
                 return self._hourly_metrics(part, step_s, keys)
 
-            return self._summed(("hours", *keys), ask_hours, scope, step_s, ["bucket", *keys])
+            return self._summed(
+                ("metrics by hours", *keys), ask_hours, scope, step_s, ["bucket", *keys]
+            )
 
         def ask(part: Scope, step_s: int | None) -> Columns:
             return self._window_metrics(part, step_s, keys)
@@ -314,6 +336,13 @@ class SqliteReading:
         self, scope: Scope, step_s: int | None, by: Sequence[str] = (), kind: str | None = None
     ) -> list[Latency]:
         keys = self._keys(by)
+        asked = "latency", kind, *keys
+
+        def ask_windows(part: Scope) -> Groups:
+            if kind is None:
+                return self._window_latency(part, step_s, keys)
+            return self._kind_latency(part, step_s, keys, kind)
+
         hourly = kind is None and not set(keys) - {"agent_id", "endpoint"}
         if hourly and (step_s is None or step_s % HOUR_S == 0 or self._by_hours(scope)):
             since, until = self._whole_hours(scope)
@@ -324,25 +353,20 @@ class SqliteReading:
             # What is left are the ends of the scope, shorter than an hour each.
             parts = [
                 self._by_hour(
-                    ("hours", *keys),
+                    ("latency by hours", *keys),
                     replace(scope, since=since, until=until),
                     step_s,
                     ask,
                     merge_groups,
                 )
             ]
-            for end in (replace(scope, until=since), replace(scope, since=until)):
-                if end.since < end.until:
-                    parts.append(self._window_latency(end, step_s, keys))
+            for begin, end in ((scope.since, since), (until, scope.until)):
+                if begin < end:
+                    part = replace(scope, since=begin, until=end)
+                    parts.append(self._by_hour(asked, part, step_s, ask_windows, merge_groups))
             made = merge_groups(parts)
         else:
-
-            def ask_windows(part: Scope) -> Groups:
-                if kind is None:
-                    return self._window_latency(part, step_s, keys)
-                return self._kind_latency(part, step_s, keys, kind)
-
-            made = self._by_hour(("latency", kind, *keys), scope, step_s, ask_windows, merge_groups)
+            made = self._by_hour(asked, scope, step_s, ask_windows, merge_groups)
         if step_s is None:
             made = {(scope.since, key): replace(g, bucket=scope.since)
                     for (_, key), g in made.items()}  # fmt: skip

@@ -160,7 +160,7 @@ def merge_groups(parts: Sequence[Groups]) -> Groups:
                 continue
             if at in shared:
                 shared.remove(at)
-                found = made[at] = replace(found, slots=dict(found.slots))
+                found = made[at] = replace(found, slots=dict(found.slots), ranks={})
             add_figures(
                 found, group.count, group.sum_us, group.min_us, group.max_us, group.jitter_count,
                 group.jitter_sum_us,

@@ -9,7 +9,7 @@ A migration that has shipped is never edited: what changes comes as a further mi
 """
 
 APPLICATION_ID = 0x53454E53  # "SENS": tells whose database it is
-CURRENT = 4  # user_version after the last migration
+CURRENT = 5  # user_version after the last migration
 
 METRICS = """
 CREATE TABLE network_performance_metrics ( -- What one agent had with one endpoint in one window; the specification's columns, then ours.
@@ -505,4 +505,47 @@ CREATE TABLE capture_health ( -- How much of one window's traffic was really see
     clock_step_ms INTEGER -- by how much the wall clock was set since the last window, 0 when it was not; NULL for a savefile
 ) STRICT;
 CREATE INDEX idx_capture_health_agent ON capture_health(agent_id, timestamp);
+"""
+
+# ---- schema 5: who ships may not be allowed to write here, so the writer says what it deleted
+
+SHIPPING_5 = """
+CREATE TABLE shipping_cursors ( -- How far each destination has acknowledged; in a file of its own where who ships may not write here.
+    destination TEXT NOT NULL, -- URL without credentials
+    table_name TEXT NOT NULL, -- which table
+    acknowledged_seq INTEGER NOT NULL, -- all rows up to this one arrived; metrics_hourly: the hours of the windows up to this one; deleted_ranges: its id
+    pending_seq INTEGER, -- last row of the batch that is on its way, so that a retry is the same batch; NULL when none is
+    rows INTEGER NOT NULL DEFAULT 0, -- rows that arrived so far
+    updated_at INTEGER NOT NULL, -- us since 1970 UTC, wall clock
+    last_error TEXT, -- newest failure, one line; NULL once it is over
+    PRIMARY KEY (destination, table_name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE shipping_gaps ( -- Rows that a destination will never get: deleted before it had them, or refused by it.
+    destination TEXT NOT NULL, -- as in shipping_cursors
+    table_name TEXT NOT NULL, -- which table
+    agent_id TEXT NOT NULL, -- UUID of the agent
+    boot_id TEXT NOT NULL, -- run of the agent; empty for cdn_requests
+    reason TEXT NOT NULL CHECK (reason IN ('age', 'size', 'refused')), -- too old, no room for them, or the destination could not take them
+    first_seq INTEGER NOT NULL, -- number of the first of them
+    last_seq INTEGER NOT NULL, -- number of the last of them
+    rows INTEGER, -- how many between the two; NULL when some of them had arrived
+    noted_at INTEGER NOT NULL, -- us since 1970 UTC, wall clock
+    detail TEXT, -- the destination's words, one line
+    PRIMARY KEY (destination, table_name, agent_id, boot_id, reason)
+) STRICT, WITHOUT ROWID;
+"""
+
+DELETED_5 = """
+CREATE TABLE deleted_ranges ( -- What retention deleted of the numbered tables; the newest 20,000 ranges.
+    id INTEGER PRIMARY KEY AUTOINCREMENT, -- ascending
+    table_name TEXT NOT NULL, -- which table
+    agent_id TEXT NOT NULL, -- UUID of the agent
+    boot_id TEXT NOT NULL, -- run of the agent; empty for cdn_requests
+    reason TEXT NOT NULL, -- age or size
+    first_seq INTEGER NOT NULL, -- number of the first row
+    last_seq INTEGER NOT NULL, -- number of the last row
+    rows INTEGER NOT NULL, -- how many between the two
+    deleted_at INTEGER NOT NULL -- us since 1970 UTC, wall clock
+) STRICT;
 """

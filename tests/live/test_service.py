@@ -1,5 +1,6 @@
 """The shipped units under a real, booted systemd: privileges, reload, crashes, watchdog, stop."""
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -141,6 +142,26 @@ def test_stopping_writes_what_is_open_and_takes_two_seconds_at_most(service: Ser
     assert monotonic() - began < 2
     assert service.received() - before == 100
     assert service.machine.show(UNIT, "Result") == "success"
+
+
+def test_the_api_unit_reads_what_the_capture_unit_writes(service: Service) -> None:
+    machine = service.machine
+    machine.run("ip", "link", "set", "lo", "up")
+    machine.systemctl("start", "sensor-capture", "sensor-api")
+    token = machine.run("cat", "/var/lib/sensor-api/token").strip()
+
+    def get(path: str) -> str:
+        words = ["-sS", "-f", "-H", f"Authorization: Bearer {token}"]
+        return machine.run("curl", *words, f"http://127.0.0.1:8765{path}")
+
+    (agent,) = json.loads(get("/agents"))
+    assert agent["source"] == "live"
+    metrics = get(f"/analytics/network/{agent['agent_id']}/performance?timeframe=15m")
+    assert json.loads(metrics)["health"]["received"] > 0
+    assert "sensor_up 1" in get("/metrics")
+    status = machine.run("cat", f"/proc/{machine.main_pid('sensor-api')}/status")
+    assert "CapEff:\t0000000000000000" in status
+    machine.systemctl("stop", "sensor-api")
 
 
 @pytest.mark.parametrize("unit", sorted(EXPOSURE))

@@ -16,6 +16,7 @@ import pytest
 
 from sensor.errors import CannotWrite, DamagedCapture, InputMissing
 from sensor.model.rows import ConnectionRow, SecurityEventRow, WindowRows
+from sensor.store import sqlite as under_test
 from sensor.store.queries import open_reader
 from sensor.store.sqlite import SqliteStore
 from sensor.store.tables import CURRENT
@@ -229,3 +230,26 @@ def test_a_reader_sees_windows_while_they_are_written(path: str) -> None:
             assert reader.states() == [("SF", 2)]
             store.write_window(window(1))
             assert reader.states() == [("SF", 4)]
+
+
+def test_a_reader_that_never_ends_cannot_fill_the_disk(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(under_test, "WAL_LIMIT", 1 << 18)
+    monkeypatch.setattr(under_test, "WAL_MOST", 1 << 20)
+    wal = Path(f"{path}-wal")
+    with SqliteStore(path) as store, closing(sqlite3.connect(path)) as reader:
+        store.write_window(window(0, connections=50))
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM connections").fetchone()
+        n = 1
+        while wal.stat().st_size <= 1 << 20:
+            store.write_window(window(n, connections=500))
+            n += 1
+        with pytest.raises(CannotWrite, match="a reader does not end"):
+            store.write_window(window(n, connections=500))
+        assert (1 << 20) < wal.stat().st_size < 3 << 20
+        reader.execute("COMMIT")
+        store.write_window(window(n, connections=500))
+        assert wal.stat().st_size < 1 << 20
+    assert query(path, "PRAGMA integrity_check") == [("ok",)]

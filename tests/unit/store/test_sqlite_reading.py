@@ -210,7 +210,8 @@ def test_scope_by_workspace_and_period(store: SqliteReading) -> None:
     assert store.newest(MINE) == UNTIL - US
 
 
-def test_hours_answer_when_windows_are_gone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cache", [None, HourCache()])
+def test_hours_answer_when_windows_are_gone(tmp_path: Path, cache: HourCache | None) -> None:
     path = str(tmp_path / "old.db")
     rng, truth = random.Random(2), Truth()
     with SqliteStore(path) as store:
@@ -219,8 +220,9 @@ def test_hours_answer_when_windows_are_gone(tmp_path: Path) -> None:
         store._db.execute(
             "DELETE FROM network_performance_metrics WHERE timestamp < ?", (T0 + 2 * HOUR,)
         )
-    reading = SqliteReading(path)
+    reading = SqliteReading(path, cache)
     scope = Scope(T0, T0 + 3 * HOUR, (AGENT,))
+    reading.latency(scope, None, ("endpoint",))
     found = reading.metrics(scope, None, ("endpoint",))
     assert found["endpoint"].tolist() == list(ENDPOINTS)
     assert found["bytes_sent"].tolist() == [180 * 1000] * 3
