@@ -2,9 +2,8 @@
 
     python -m tests.traffic.history FILE [--noise]
 
-Written through the store: hours of 60 days, minutes of the newest 14, seconds of the newest 6
-hours.
-`PLAIN` is the same host with nothing planted. Everything is seeded.
+Written through the store: hours of 60 days, minutes of the newest 14, seconds of the
+newest 6 hours. `PLAIN` is the same host with nothing planted. All is seeded.
 """
 
 import argparse
@@ -42,7 +41,8 @@ WORKSPACE = "history"
 WEB, QUEUED, STORAGE = "web.example:443/tcp", "files.example:443/tcp", "nas.example:2049/tcp"
 ENDPOINTS = {WEB: 0.6, QUEUED: 0.3, STORAGE: 0.1}  # shares of the octets
 NOISE = 0.06
-CAPACITY_MBPS = 100.0
+CAPACITY_MBPS = 150.0
+RECEIVED = 0.7  # of the octets
 Values = NDArray[np.float64]
 
 
@@ -61,6 +61,7 @@ class Planted:
     shift: int = 0  # QUIC takes 25 points of HTTPS from then on
     bottlenecks: bool = False
     gap: tuple[int, int] = (0, 0)  # nobody looked
+    full: tuple[int, int] = (0, 0)  # start, minutes: the link is full
     events: bool = False
 
 
@@ -82,6 +83,7 @@ TRUTH = Planted(
     shift=day(53),
     bottlenecks=True,
     gap=(day(31, 6), day(31, 18)),
+    full=(END - 3 * HOUR, 60),
     events=True,
 )
 PLAIN = Planted(daily=0, weekend=1, growth=0, season=0)
@@ -103,6 +105,8 @@ def rates(planted: Planted, times: NDArray[np.int64], seed: int) -> Values:
         made[(times >= start) & (times < start + minutes * MINUTE)] *= 4
     for start, minutes, factor in planted.anomalies:
         made[(times >= start) & (times < start + minutes * MINUTE)] *= factor
+    start, minutes = planted.full
+    made[(times >= start) & (times < start + minutes * MINUTE)] = 0.9 * CAPACITY_MBPS / RECEIVED
     return made
 
 
@@ -126,7 +130,7 @@ def row_of(
     segments = max(int(octets / 1400), 1)
     is_queued = planted.bottlenecks and endpoint == QUEUED
     lossy = 0.03 if is_queued and busy > 0.5 else 0.001
-    sent = int(octets * 0.3)
+    sent = int(octets * (1 - RECEIVED))
     zero = 3 if planted.bottlenecks and endpoint == STORAGE else 0
     made = MetricsRow(
         AGENT, endpoint, at, None, None, None, None, None,
@@ -191,25 +195,21 @@ def agent_row(last: int) -> AgentRow:
     )  # fmt: skip
 
 
-def seconds_of(planted: Planted, times: list[int], mbps: list[float]) -> list[BandwidthSecond]:
-    """Every second of these minutes; in the last hour the link is full, where that is planted."""
+def seconds_of(times: list[int], mbps: list[float]) -> list[BandwidthSecond]:
+    """Every second of these minutes."""
     rng = np.random.default_rng(4)
     ten, made = cache(lambda octets: json.dumps([octets // 10] * 10)), []
     for at, rate in zip(times, mbps, strict=True):
-        is_full = planted.bottlenecks and at >= END - HOUR
-        noise = rng.uniform(0.95, 1.05, 60)
-        for s, factor in enumerate(noise.tolist()):
-            octets = int((92.0 if is_full else rate * factor) * 1e6 / 8) // 4000 * 4000
+        for s, factor in enumerate(rng.uniform(0.97, 1.03, 60).tolist()):
+            octets = int(rate * factor * 1e6 / 8) // 4000 * 4000
+            received = int(octets * RECEIVED)
             made.append(
                 BandwidthSecond(
-                    AGENT, BOOT, at + s * US, octets * 3 // 4, octets // 4, 0, 1, 1, 0,
-                    ten(octets * 3 // 4), ten(octets // 4), ten(0),
+                    AGENT, BOOT, at + s * US, received, octets - received, 0, 1, 1, 0,
+                    ten(received), ten(octets - received), ten(0),
                 )
             )  # fmt: skip
     return made
-
-
-EVENTS = ("syn_flood", "slow_post", "amplification")
 
 
 def events_of(planted: Planted) -> list[SecurityEventRow]:
@@ -265,7 +265,7 @@ def write(path: str, planted: Planted = TRUTH, seed: int = 1) -> None:
         ):
             store.write_window(window_rows(planted, some.tolist(), values.tolist(), 60))
         newest = minutes[-SECOND_HOURS * 60 :].tolist()
-        seconds = seconds_of(planted, newest, mbps[-SECOND_HOURS * 60 :].tolist())
+        seconds = seconds_of(newest, mbps[-SECOND_HOURS * 60 :].tolist())
         whole = histogram(1_000_000, 3_000_000, 3)  # answers of a slow server
         slow = [
             LatencyHistogramRow(AGENT, BOOT, END - MINUTE, 60, "http_response", whole[1], whole[3],
