@@ -65,7 +65,7 @@ $(VENV)/ready: pyproject.toml
 	@python=$$(.ci/need --python) && $$python -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade pip
 	$(BIN)/python -m pip install -q "setuptools>=77" "Cython>=3.1,<4"
-	$(BIN)/python -m pip install -q --no-build-isolation -e ".[demo,dev,fleet,server]"
+	$(BIN)/python -m pip install -q --no-build-isolation -e ".[demo,dev,server,fleet]"
 	@touch $@
 
 clean:  ## remove what was built; the virtual environment too

@@ -34,7 +34,7 @@ const NO_WORKSPACE = "This agent belongs to no workspace.";
 export function NetworkDashboard({ api }: { api: Api }) {
   const dashboard = useDashboard();
   const state = useStore((whole) => whole);
-  const { view, agent, resources: r, live, toasts } = state;
+  const { view, agent, range, resources: r, live, toasts } = state;
   const colours = useTheme(view.theme);
   const agents = state.agents.data ?? [];
   const [step, setStep] = useState<{ at: number | null } | null>(null);
@@ -290,7 +290,7 @@ export function NetworkDashboard({ api }: { api: Api }) {
                 id="patterns"
                 className="w7"
                 title="Traffic pattern"
-                sub={`last ${patternTimeframe(view.range)}`}
+                sub={`last ${patternTimeframe(range)}`}
                 resource={r.patterns}
                 onRetry={retry("patterns")}
                 unasked={NO_WORKSPACE}
@@ -342,7 +342,7 @@ export function NetworkDashboard({ api }: { api: Api }) {
       <footer className="page-foot">
         <a href="/openapi.json">API</a> · <a href="/metrics">Prometheus</a> ·{" "}
         <a href="/licenses.md">Licences</a>
-        <span>An em dash is a figure that cannot be known; point at it for the reason.</span>
+        <span>A dash is a figure that cannot be known; point at it for the reason.</span>
       </footer>
       {open && (
         <ThreatDetails
@@ -358,7 +358,7 @@ export function NetworkDashboard({ api }: { api: Api }) {
         <LatencyHistogram
           api={api}
           agentId={agent.agent_id}
-          timeframe={view.range}
+          timeframe={range}
           steps={steps}
           at={step.at}
           onStep={(at) => {

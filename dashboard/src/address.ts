@@ -1,5 +1,6 @@
 /** What the page shows, as the address bar says it: links and reloads lead to the same view. */
-import { SEVERITIES, THREAT_TYPES, type Severity, type ThreatType } from "./api";
+import { SEVERITIES, THREAT_TYPES, type Agent, type Severity, type ThreatType } from "./api";
+import { moment } from "./format";
 
 export const RANGES = ["15m", "1h", "6h", "24h", "7d", "30d", "90d"] as const;
 export type Range = (typeof RANGES)[number];
@@ -9,7 +10,8 @@ export type Status = "all" | "open" | "resolved";
 export interface View {
   agent: string | null;
   workspace: string | null;
-  range: Range;
+  /** Null: what suits the agent. */
+  range: Range | null;
   severity: Severity;
   types: readonly ThreatType[];
   status: Status;
@@ -23,7 +25,7 @@ export interface View {
 export const DEFAULTS: View = {
   agent: null,
   workspace: null,
-  range: "1h",
+  range: null,
   severity: "medium",
   types: THREAT_TYPES,
   status: "all",
@@ -43,7 +45,7 @@ export function read(search: string): View {
   return {
     agent: found.get("agent"),
     workspace: found.get("workspace"),
-    range: among(RANGES, found.get("range"), DEFAULTS.range),
+    range: RANGES.find((one) => one === found.get("range")) ?? null,
     severity: among(SEVERITIES, found.get("severity"), DEFAULTS.severity),
     types: types.length ? types : THREAT_TYPES,
     status: among(["all", "open", "resolved"], found.get("status"), DEFAULTS.status),
@@ -58,7 +60,7 @@ export function write(view: View): string {
   const made = new URLSearchParams();
   if (view.workspace !== null) made.set("workspace", view.workspace);
   if (view.agent !== null) made.set("agent", view.agent);
-  if (view.range !== DEFAULTS.range) made.set("range", view.range);
+  if (view.range !== null) made.set("range", view.range);
   if (view.severity !== DEFAULTS.severity) made.set("severity", view.severity);
   if (view.types.length < THREAT_TYPES.length) made.set("types", view.types.join(","));
   if (view.status !== DEFAULTS.status) made.set("status", view.status);
@@ -67,4 +69,18 @@ export function write(view: View): string {
   if (view.theme !== DEFAULTS.theme) made.set("theme", view.theme);
   const text = made.toString();
   return text && `?${text}`;
+}
+
+/** A live agent's last hour; all of a capture file, as far as there is a range for it. */
+export function suitableRange(agent: Agent | null): Range {
+  const first = moment(agent?.first_packet);
+  const last = moment(agent?.last_packet);
+  if (!agent || agent.live || first === null || last === null) return "1h";
+  return RANGES.find((range) => milliseconds(range) >= last - first) ?? "90d";
+}
+
+const UNITS = { m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+export function milliseconds(range: Range): number {
+  return parseInt(range, 10) * UNITS[range.slice(-1) as keyof typeof UNITS];
 }

@@ -4,6 +4,8 @@
  * text only, through `clean()`.
  */
 
+import { ZONE } from "./format";
+
 export type Figure = number | null;
 export type Text = string | null;
 export type Reasons = Record<string, string>;
@@ -421,7 +423,12 @@ export class Api {
     timeframe: string,
     signal?: AbortSignal,
   ): Promise<Patterns> {
-    const params = { workspace_id: workspaceId, agent_id: agentId, timeframe };
+    const params = {
+      workspace_id: workspaceId,
+      agent_id: agentId,
+      timeframe,
+      timezone: ZONE, // hours and weekdays of the viewer
+    };
     return this.ask("/analytics/network/traffic-patterns", params, signal);
   }
 

@@ -1,7 +1,7 @@
-/** Figures and times as text. Null is an em dash, never 0; times are in the viewer's zone. */
+/** Figures and times as text. Null is a dash, never 0; times are in the viewer's zone. */
 import type { Figure, Text } from "./api";
 
-export const UNKNOWN = "—";
+export const UNKNOWN = "–";
 
 /** A number and its unit apart, so that they can be set apart. */
 export interface Shown {

@@ -1,5 +1,5 @@
 /** The page's one store: what is looked at, what the API said of it, what comes in live. */
-import { read, write, type View } from "./address";
+import { read, suitableRange, write, type Range, type View } from "./address";
 import { Alerts, type Alert } from "./alerts";
 import {
   Api,
@@ -47,6 +47,8 @@ export interface State {
   agents: Resource<Agent[]>;
   /** The agent that is looked at. */
   agent: Agent | null;
+  /** How far back is looked. */
+  range: Range;
   resources: Resources;
   live: { state: LiveState; window: WindowMessage | null; dropped: number };
   toasts: Alert[];
@@ -117,6 +119,7 @@ export class Dashboard {
       view: read(around.location.search),
       agents: { ...nothing<Agent[]>(), key: "agents", isLoading: true },
       agent: null,
+      range: suitableRange(null),
       resources: {
         performance: nothing(),
         threats: nothing(),
@@ -241,6 +244,7 @@ export class Dashboard {
     const window = this.state.live.window;
     this.set({
       agent: agent ?? null,
+      range: view.range ?? suitableRange(agent ?? null),
       live: {
         ...this.state.live,
         window: window && window.agent_id === agent?.agent_id ? window : null,
@@ -303,11 +307,10 @@ export class Dashboard {
   }
 
   private question(name: Name): Question | null {
-    const { agent, view } = this.state;
+    const { agent, view, range } = this.state;
     if (!agent) return null;
     const { api } = this.around;
     const { agent_id: id, workspace_id: workspace } = agent;
-    const { range } = view;
     const ofAgent = (
       ask: (id: string, timeframe: string, signal: AbortSignal) => Promise<unknown>,
     ): Question => ({

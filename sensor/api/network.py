@@ -1,20 +1,25 @@
-"""One agent: GET performance, latency, bandwidth, connections; POST optimize-latency."""
+"""One agent: GET performance, latency, its histogram, bandwidth, connections;
+POST optimize-latency.
+"""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from sensor.analytics import bandwidth, connections, latency, performance
+from sensor.analytics import bandwidth, connections, distribution, latency, performance
 from sensor.api.asking import AgentId, Settings, Store, Timeframe, answer, of_agent
 from sensor.api.errors import PROBLEMS
 from sensor.api.schemas import (
     BandwidthAnalytics,
     Connections,
     Latencies,
+    LatencyHistogram,
     LatencyOptimization,
     Performance,
 )
+
+MOST_MS = 253_402_300_799_000  # the end of 9999
 
 router = APIRouter(prefix="/analytics/network", tags=["network"], responses=PROBLEMS)
 
@@ -66,6 +71,22 @@ def get_latency(
     who, period = of_agent(store, agent_id, timeframe)
     rows = latency.analyse(store, period.scope(who))
     return answer(request, {"agent_id": who, "timeframe": timeframe, "opportunities": rows})
+
+
+@router.get("/{agent_id}/latency-histogram", response_model=LatencyHistogram)
+def get_latency_histogram(
+    request: Request,
+    store: Store,
+    agent_id: AgentId,
+    timeframe: Timeframe = "1h",
+    at: Annotated[
+        int | None,
+        Query(ge=0, le=MOST_MS, description="ms since 1970, within a step of series; else all"),
+    ] = None,
+) -> Response:
+    """How latency was distributed, in the whole timeframe or in one step of its series."""
+    who, period = of_agent(store, agent_id, timeframe)
+    return answer(request, distribution.analyse(store, who, period, at))
 
 
 @router.get("/{agent_id}/bandwidth", response_model=BandwidthAnalytics)

@@ -152,6 +152,22 @@ class Latencies(Shape):
     opportunities: list[Opportunity]
 
 
+class Bin(Shape):
+    """Samples above `from_ms` and up to `to_ms`."""
+
+    from_ms: float
+    to_ms: float
+    count: int
+
+
+class LatencyHistogram(Percentiles):
+    agent_id: str
+    timeframe: str
+    since: str
+    until: str
+    bins: list[Bin] = Field(description="without a gap, ten a decade (ISO 3, R10)")
+
+
 class LatencyOptimization(Shape):
     agent_id: str
     timeframe: str

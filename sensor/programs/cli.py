@@ -13,11 +13,13 @@ INTERRUPTED = 130
 
 # name: (module, one line of help). A test holds the line against the command itself.
 COMMANDS = {
+    "cdn": ("sensor.programs.cdn", "Read the logs of a CDN."),
     "config": ("sensor.programs.config", "Check and show the configuration."),
     "demo": ("sensor.programs.demo", "Make a capture with attacks in it and replay it."),
     "doctor": ("sensor.programs.doctor", "Check what the daemon needs, with the mend for each."),
     "events": ("sensor.programs.events", "List security events, or explain one."),
     "interfaces": ("sensor.programs.interfaces", "List the network interfaces of this host."),
+    "regions": ("sensor.programs.regions", "Keep your own names of networks."),
     "replay": ("sensor.programs.replay", "Analyse capture files: report, JSON, SQLite."),
     "rules": ("sensor.programs.rules", "List, check, test and explain detection rules."),
     "run": ("sensor.programs.run", "Capture on interfaces and keep what is found."),

@@ -91,7 +91,11 @@ class Retention:
             for table, time, condition, age in self._limits.by_table():
                 where = f"{time} < ? {condition} AND {OF_RUN}"
                 gone += self._delete(table, where, (newest - age, *who, agent.agent_id), "age")
-            gone += self._topology(agent.agent_id, newest - self._limits.hours)
+            before = newest - self._limits.hours
+            gone += self._topology(agent.agent_id, before)
+            gone += self._delete(
+                "cdn_requests", "agent_id = ? AND timestamp < ?", (agent.agent_id, before), "age"
+            )
             self._count("rows_expired", gone)
         self._give_back()
         return gone

@@ -15,6 +15,7 @@ from typing import Any, Self
 from uuid import UUID, uuid5
 
 from sensor.errors import CannotWrite, DamagedStore, one_line
+from sensor.model.address import Prefix, pack_prefix
 from sensor.model.rows import (
     AgentRow,
     BandwidthSecond,
@@ -124,10 +125,7 @@ class SqliteStore:
             is_new = self._look()
             self._db = stack.enter_context(closing(connect(path)))
             self._prepare(is_new)
-            row = self._db.execute(
-                "SELECT value FROM store_counters WHERE name = 'next_seq'"
-            ).fetchone()
-            self._next_seq = int(row[0])
+            self._next_seq = self._counted()
             self._hours = Hours(self._db)
             self._retention = Retention(self._db, limits or Limits())
             self._open = stack.pop_all()
@@ -192,6 +190,7 @@ class SqliteStore:
         with self._explained():
             try:
                 self._db.execute("BEGIN IMMEDIATE")
+                self._next_seq = self._counted()  # `sensor cdn ingest` may have taken some
                 self._db.execute(AGENT, window.agent)
                 if window.agent.source == "live":
                     make_store_id(self._db)
@@ -248,6 +247,16 @@ class SqliteStore:
         which = EventFilter(status="open", agent_id=agent_id)
         with self._explained():
             return [row for _, row in Events(self._db).matching(which, MOST_OPEN)][::-1]
+
+    def regions(self) -> list[tuple[Prefix, str]]:
+        """See Store.regions."""
+        with self._explained():
+            rows = self._db.execute("SELECT ip_range, region FROM geographic_regions").fetchall()
+        return [(pack_prefix(text), name) for text, name in rows]
+
+    def _counted(self) -> int:
+        row = self._db.execute("SELECT value FROM store_counters WHERE name = 'next_seq'")
+        return int(row.fetchone()[0])
 
     def _numbered(self, rows: Any) -> Iterator[tuple[object, ...]]:
         for row in rows:

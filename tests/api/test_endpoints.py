@@ -240,3 +240,26 @@ def test_regions_are_drawn_where_they_are(address: Address) -> None:
     assert swiss["bytes"] == WINDOWS * 10_000
     assert ask(address, "/regions?workspace_id=nobody")[0] == 404
     assert ask(address, "/regions?workspace_id=default", authorization="")[0] == 401
+
+
+def test_topology_has_every_key_of_the_specification(address: Address) -> None:
+    asked = "/analytics/network/topology-optimization?workspace_id=default"
+    status, found, _ = ask(address, f"{asked}&optimization_goals=redundancy", "POST")
+    assert status == 200
+    assert found.keys() >= {
+        "topology_structure", "redundancy_analysis", "critical_paths", "segmentation_analysis",
+        "optimization_opportunities", "nodes", "edges",
+    }  # fmt: skip
+    assert (found["nodes"], found["reason"] is None) == ([], False)
+    assert ask(address, f"{asked}&optimization_goals=magic", "POST")[0] == 422
+
+
+def test_cdn_without_logs_has_every_key(address: Address) -> None:
+    status, found, _ = ask(address, f"{ROOT}/cdn?timeframe=90d&cdn_price_per_gb=0.05")
+    assert (status, found["available"]) == (200, False)
+    assert found.keys() >= {
+        "cdn_provider", "edge_locations", "cache_performance", "edge_metrics", "origin_offload",
+        "geographic_performance", "cost_effectiveness",
+    }  # fmt: skip
+    assert set(found["cost_effectiveness"].values()) == {None}
+    assert ask(address, f"{ROOT}/cdn?cdn_price_per_gb=-1")[0] == 422

@@ -3,6 +3,7 @@ import type { EChartsCoreOption } from "echarts/core";
 import { useEffect, useEffectEvent, useRef, useState } from "react";
 
 type Library = typeof import("./echarts");
+const FONT = { fontFamily: '"Inter Variable", system-ui, sans-serif' };
 let library: Promise<Library> | null = null;
 
 /** Loaded once, beside the page's first questions. */
@@ -70,7 +71,7 @@ export function Chart({ option, label, className, group, onPoint, onItem, prepar
   }, [group]);
 
   useEffect(() => {
-    if (chart && !chart.isDisposed()) chart.setOption(option, { notMerge: true });
+    if (chart && !chart.isDisposed()) chart.setOption({ textStyle: FONT, ...option }, { notMerge: true });
   }, [chart, option]);
 
   return (

@@ -4,7 +4,8 @@ import { moment, time } from "../format";
 import type { Colours } from "../theme";
 import type { Figure, SecurityEvent, Text } from "../api";
 
-export const GRID = { left: 8, right: 12, top: 12, bottom: 4, containLabel: true };
+/** The same left edge in every chart over time: what is above one another happened together. */
+export const GRID = { left: 70, right: 14, top: 14, bottom: 22 };
 const DAY_MS = 86_400_000;
 
 export interface Span {
@@ -19,7 +20,6 @@ export function spanOf(from: { since: Text; until: Text }): Span | null {
 }
 
 export function timeAxis(colours: Colours, span: Span | null): XAXisComponentOption {
-  const isLong = span !== null && span.until - span.since > 2 * DAY_MS;
   const isVeryLong = span !== null && span.until - span.since > 8 * DAY_MS;
   return {
     type: "time",
@@ -34,9 +34,8 @@ export function timeAxis(colours: Colours, span: Span | null): XAXisComponentOpt
       showMinLabel: false,
       showMaxLabel: false,
       formatter: (at: number) => {
-        if (isVeryLong) return time(at, "day");
-        const isMidnight = time(at, "clock") === "00:00";
-        return isLong || isMidnight ? (isMidnight ? time(at, "day") : time(at, "clock")) : time(at, "clock");
+        const isDay = isVeryLong || time(at, "clock") === "00:00";
+        return time(at, isDay ? "day" : "clock");
       },
     },
     axisPointer: {
@@ -101,7 +100,16 @@ export function markArea(marks: readonly Mark[], colours: Colours) {
   return {
     silent: true,
     data: marks.map((mark) => [
-      { xAxis: mark.from, itemStyle: { color: colour(mark.severity), opacity: 0.13 } },
+      {
+        xAxis: mark.from,
+        itemStyle: {
+          color: colour(mark.severity),
+          opacity: 0.1,
+          borderColor: colour(mark.severity),
+          borderWidth: 1,
+          borderType: "dashed" as const,
+        },
+      },
       { xAxis: mark.to },
     ]),
   };

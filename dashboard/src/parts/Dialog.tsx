@@ -24,7 +24,7 @@ export function Dialog({ title, className, onClose, children }: Props) {
       aria-labelledby={heading}
       onClose={onClose}
       onClick={(event) => {
-        if (event.target === box.current) box.current?.close();
+        if (event.target === event.currentTarget) event.currentTarget.close();
       }}
     >
       <div className="dialog">

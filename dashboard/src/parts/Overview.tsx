@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import type { Performance, Threats, WindowMessage } from "../api";
 import { LATENCY_LIMIT_MS, LOSS_LIMIT } from "../alerts";
-import { count, mbps, ms, percent, perSecond, plain, text } from "../format";
+import { UNKNOWN, count, mbps, ms, percent, perSecond, plain, text } from "../format";
 import type { Resource } from "../store";
 import { useColours } from "../theme";
 import { Figure, reasonOf } from "./Figure";
@@ -94,7 +94,7 @@ export function Overview({ performance, threats, window }: Props) {
           </>
         }
         now={
-          now?.bandwidth_metrics.ingress_mbps !== null && now.bandwidth_metrics.egress_mbps !== null
+          now?.bandwidth_metrics.ingress_mbps != null && now.bandwidth_metrics.egress_mbps !== null
             ? text(mbps(now.bandwidth_metrics.ingress_mbps + now.bandwidth_metrics.egress_mbps))
             : null
         }
@@ -159,7 +159,7 @@ export function Overview({ performance, threats, window }: Props) {
         href="#health"
         level={data?.quality === "ok" ? "good" : data?.quality === "degraded" ? "warn" : data?.quality ? "bad" : "none"}
         resource={performance}
-        figure={<span className="words">{data ? (data.quality ?? "no data") : "—"}</span>}
+        figure={<span className="words">{data ? (data.quality ?? "no data") : UNKNOWN}</span>}
         note={
           data && (
             <>

@@ -13,6 +13,7 @@ const THEME_ICON: Record<Theme, IconName> = { auto: "auto", light: "sun", dark: 
 export function Toolbar() {
   const dashboard = useDashboard();
   const view = useStore((state) => state.view);
+  const shown = useStore((state) => state.range);
   const agents = useStore((state) => state.agents.data) ?? [];
   const agent = useStore((state) => state.agent);
   const live = useStore((state) => state.live);
@@ -58,7 +59,7 @@ export function Toolbar() {
           <button
             key={range}
             type="button"
-            aria-pressed={view.range === range}
+            aria-pressed={shown === range}
             onClick={() => {
               dashboard.show({ range });
             }}

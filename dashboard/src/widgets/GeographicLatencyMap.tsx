@@ -2,7 +2,7 @@ import { useMemo } from "react";
 import type { Agent, Figure as Value, Region } from "../api";
 import { Chart } from "../charts/Chart";
 import { TOOLTIP, tip } from "../charts/tooltip";
-import { bytes, clean, ms, percent, text } from "../format";
+import { UNKNOWN, bytes, clean, ms, percent, text } from "../format";
 import { DataTable } from "../parts/DataTable";
 import { Figure } from "../parts/Figure";
 import { useColours, type Colours } from "../theme";
@@ -31,7 +31,7 @@ function colourOf(p50: Value, colours: Colours): string {
 }
 
 export function agentName(agents: readonly Agent[], id: string | null): string {
-  if (id === null) return "—";
+  if (id === null) return UNKNOWN;
   const found = agents.find((one) => one.agent_id === id);
   return found?.hostname ? clean(found.hostname, 60) : id.slice(0, 8);
 }

@@ -2,7 +2,7 @@ import { useMemo } from "react";
 import type { TopologyEdge, TopologyNode } from "../api";
 import { Chart } from "../charts/Chart";
 import { TOOLTIP, tip } from "../charts/tooltip";
-import { bytes, clean, count, ms, percent, text, words } from "../format";
+import { UNKNOWN, bytes, clean, count, ms, percent, text, words } from "../format";
 import { DataTable } from "../parts/DataTable";
 import { Figure } from "../parts/Figure";
 import { useColours, type Colours } from "../theme";
@@ -24,7 +24,7 @@ const SHAPES: Record<string, string> = {
 };
 
 function evidenceOf(of: TopologyEdge["evidence"]): string {
-  return Array.isArray(of) ? of.map((one) => clean(one, 40)).join(", ") : clean(of ?? "—", 200);
+  return Array.isArray(of) ? of.map((one) => clean(one, 40)).join(", ") : clean(of ?? UNKNOWN, 200);
 }
 
 /** The busiest nodes, and those that others depend on; the rest is in the table. */
@@ -180,7 +180,7 @@ function edgeTip(edge: TopologyEdge, nodes: readonly TopologyNode[]): HTMLElemen
   return tip(
     `${name(edge.source)} – ${name(edge.target)}`,
     [
-      { label: "kind", value: words(edge.kind ?? "—") },
+      { label: "kind", value: words(edge.kind ?? UNKNOWN) },
       { label: "traffic", value: text(bytes(edge.bytes)) },
       { label: "connections", value: text(count(edge.connections)) },
       { label: "errors", value: text(count(edge.errors)) },
@@ -203,7 +203,7 @@ export function TopologyTable({ nodes, edges }: Pick<Props, "nodes" | "edges">) 
       columns={[
         { name: "From", cell: (edge) => <bdi>{name(edge.source)}</bdi>, by: (edge) => name(edge.source) },
         { name: "To", cell: (edge) => <bdi>{name(edge.target)}</bdi>, by: (edge) => name(edge.target) },
-        { name: "Kind", cell: (edge) => words(edge.kind ?? "—"), by: (edge) => edge.kind },
+        { name: "Kind", cell: (edge) => words(edge.kind ?? UNKNOWN), by: (edge) => edge.kind },
         { name: "Traffic", isNumber: true, cell: (edge) => <Figure value={edge.bytes} format={bytes} name="bytes" />, by: (edge) => edge.bytes },
         { name: "Latency", isNumber: true, cell: (edge) => <Figure value={edge.latency_avg_ms} format={ms} name="latency_avg_ms" />, by: (edge) => edge.latency_avg_ms },
         { name: "Errors", isNumber: true, cell: (edge) => <Figure value={edge.errors} format={count} name="errors" />, by: (edge) => edge.errors },

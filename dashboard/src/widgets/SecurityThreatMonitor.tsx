@@ -1,6 +1,6 @@
 import { SEVERITIES, THREAT_TYPES, type Agent, type SecurityEvent, type Severity as Level, type Threats, type ThreatType } from "../api"; // prettier-ignore
 import type { Status, View } from "../address";
-import { clean, duration, moment, percent, time, words } from "../format";
+import { UNKNOWN, clean, duration, moment, percent, time, words } from "../format";
 import { Figure } from "../parts/Figure";
 import { Nothing } from "../parts/Card";
 import { Severity } from "../parts/Severity";
@@ -156,7 +156,7 @@ export function SecurityThreatMonitor(props: Props) {
                     <bdi>{sourceOf(event)}</bdi>
                   </td>
                   <td className="address" data-label="to">
-                    <bdi>{place(event.destination_ip, event.destination_port) ?? "—"}</bdi>
+                    <bdi>{place(event.destination_ip, event.destination_port) ?? UNKNOWN}</bdi>
                   </td>
                   {filter.everyAgent && <td data-label="agent">{agentName(agents, event.agent_id)}</td>}
                   <td className="nowrap">{spanText(event)}</td>

@@ -1,6 +1,6 @@
 import type { ReactNode } from "react";
 import type { SecurityEvent } from "../api";
-import { bytes, clean, count, duration, moment, percent, time, words, type Format } from "../format";
+import { UNKNOWN, bytes, clean, count, duration, moment, percent, time, words, type Format } from "../format";
 import { Dialog } from "../parts/Dialog";
 import { Figure } from "../parts/Figure";
 import { Severity } from "../parts/Severity";
@@ -39,9 +39,9 @@ export function ThreatDetails({ event, agent, onClose }: Props) {
           <bdi className="address">{sourceOf(event)}</bdi>
         </Fact>
         <Fact name="To">
-          <bdi className="address">{place(event.destination_ip, event.destination_port) ?? "—"}</bdi>
+          <bdi className="address">{place(event.destination_ip, event.destination_port) ?? UNKNOWN}</bdi>
         </Fact>
-        <Fact name="Protocol">{clean(event.protocol ?? "—", 20).toUpperCase()}</Fact>
+        <Fact name="Protocol">{clean(event.protocol ?? UNKNOWN, 20).toUpperCase()}</Fact>
         <Fact name="Agent">{agent}</Fact>
         <Number name="Lasted" value={event.duration_ms} format={duration} of="duration_ms" />
         <Number name="Packets" value={event.packets_count} format={count} of="packets_count" />
@@ -54,10 +54,10 @@ export function ThreatDetails({ event, agent, onClose }: Props) {
           of="false_positive_probability"
         />
         <Fact name="Rule">
-          <code>{clean(event.rule_id ?? "—", 80)}</code>
+          <code>{clean(event.rule_id ?? UNKNOWN, 80)}</code>
         </Fact>
         <Fact name="Method">
-          <code>{clean(event.detection_method ?? "—", 80)}</code>
+          <code>{clean(event.detection_method ?? UNKNOWN, 80)}</code>
         </Fact>
         <Fact name="Action taken">
           {clean(event.action_taken ?? "none", 40)}
