@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
@@ -51,9 +52,6 @@ class Postgres:
             except KeyError:
                 self._user = pwd.getpwnam("nobody")
             os.chown(folder, self._user.pw_uid, self._user.pw_gid)
-            for parent in [folder, *folder.parents]:
-                if parent.stat().st_uid == 0 and not parent.stat().st_mode & 1:
-                    parent.chmod(parent.stat().st_mode | 0o11)
         self._run("initdb", "-D", str(self.data), "-A", "trust", "-U", "sensor", "-N",
                   "-E", "UTF8", "--locale=C")  # fmt: skip
 
@@ -110,10 +108,12 @@ class Postgres:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[Postgres]:
-    server = Postgres(folder)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
+def postgres() -> Iterator[Postgres]:
+    """In a folder that its user can enter: pytest's are root's alone."""
+    with TemporaryDirectory(prefix="sensor-postgres-") as folder:
+        server = Postgres(Path(folder))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
