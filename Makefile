@@ -57,13 +57,12 @@ fuzz: build  ## every fuzzer for FUZZ_SECONDS (default 3600) each; needs clang
 	    PYTHON=$(BIN)/python tests/fuzz/run.sh $${target#fuzz_} $(FUZZ_SECONDS) || exit 1; \
 	done
 
-build: $(VENV)/ready sensor/web/index.html  ## environment, native modules, dashboard; in place
+build: $(VENV)/ready  ## environment, native modules, dashboard; in place
 	$(BIN)/python setup.py -q build_ext --inplace
+	@.ci/dashboard --if-possible
 
-dashboard: sensor/web/index.html  ## the dashboard alone, where Node.js is
-
-sensor/web/index.html: $(shell find dashboard -path dashboard/node_modules -prune -o -type f -print)
-	@.ci/dashboard
+dashboard:  ## the dashboard alone, with its types, lint and component tests; needs Node.js
+	.ci/dashboard --check
 
 $(VENV)/ready: pyproject.toml
 	@.ci/need
