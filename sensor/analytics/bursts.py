@@ -1,4 +1,7 @@
-"""Bursts: minutes that stand out of the hour before them, and 100-ms ones (definitions 1.2)."""
+"""Bursts: minutes that stand out of the hours around them, and 100-ms ones (definitions 1.2).
+
+What lasts over half an hour is another level and no burst.
+"""
 
 from dataclasses import dataclass
 from math import comb
@@ -27,16 +30,19 @@ class Found:
     begin: int
     end: int
     peak: float
-    usual: float  # median of the hour before it
+    usual: float  # the larger median of the hours before and after
 
 
 def find(series: Series, capacity_mbps: float | None = None) -> list[Found]:
-    """Runs over the floor, twice the trailing hour's median, and 6 robust deviations above it."""
+    """Runs over the floor, over twice the median of the hour before and of the hour after, and 6
+    robust deviations above these."""
     values = series.values
     if len(values) <= FEWEST_TRAILING:
         return []
     floor = FLOOR_MBPS if capacity_mbps is None else CAPACITY_SHARE * capacity_mbps
-    usual = trailing_medians(values, max(TRAILING_S // series.step_s, FEWEST_TRAILING))
+    width = max(TRAILING_S // series.step_s, FEWEST_TRAILING)
+    # And of the hour after: what stays is no burst but another level.
+    usual = np.fmax(trailing_medians(values, width), trailing_medians(values[::-1], width)[::-1])
     _, spread = robust(values - usual)
     with np.errstate(invalid="ignore"):
         high = (values > floor) & (values > OVER_MEDIAN * usual)
