@@ -137,7 +137,7 @@ def analyse(hours: Series, minutes: Series) -> tuple[list[dict[str, Any]], dict[
 
     Minutes where they are kept, hours before.
     """
-    days = hours.known_days
+    days = min(hours.known_days, len(day_levels(hours)[0]))
     if days < NEEDED_DAYS:
         return [], {
             "status": "insufficient_data",

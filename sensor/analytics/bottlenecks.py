@@ -23,7 +23,8 @@ QUEUE, QUEUE_MS = 3.0, 20.0  # 95th percentile over the shortest round trip
 RISING = 0.6  # rank correlation of the delay with the rate
 FEWEST_HOURS = 24
 FEWEST_SEGMENTS, FEWEST_SAMPLES = 1000, 100
-ZERO_WINDOWS, ZERO_SHARE = 20, 0.001  # per day, and of the segments with data
+ZERO_WINDOWS, ZERO_SHARE = 5, 0.25  # per hour, and in so many of the hours
+FEWEST_RECEIVING = 6  # hours
 SLOW_MS, SLOW_TIMES = 500.0, 5.0  # 95th percentile, alone and over that of the round trip
 BLIND_SHARE, DROPPED = 0.01, 0.001
 MOST = 50
@@ -135,8 +136,8 @@ def by_endpoint(store: ReadingStore, scope: Scope) -> Iterator[Finding]:
     for key, at in groups(rows):
         share = ratio(float(np.nansum(octets[at])), whole) or 0.0
         yield from losses(key, rows, at, octets, share)
+        yield from closed_windows(key, rows, at, share)
         yield from queues(key, rows["bucket"][at], octets[at], delays.get(key, []), share)
-    yield from closed_windows(store, scope, whole)
 
 
 def groups(rows: Columns) -> Iterator[tuple[Key, NDArray[np.int64]]]:
@@ -215,26 +216,22 @@ def ranked(values: Values) -> Values:
     return made
 
 
-def closed_windows(store: ReadingStore, scope: Scope, whole: float) -> Iterator[Finding]:
-    """Receivers that do not read what they are sent."""
-    recent = newest(scope, 1)
-    rows = store.metrics(recent, None, ("agent_id", "endpoint"))
-    octets = rows["bytes_sent"] + rows["bytes_received"]
-    total = float(np.nansum(octets)) or whole
-    names = ("agent_id", "endpoint", "zero_windows", "data_segments")
-    columns = (rows[name].tolist() for name in names)
-    for (agent, endpoint, zero, segments), n in zip(
-        zip(*columns, strict=True), octets.tolist(), strict=True
-    ):
-        if zero != zero or segments != segments or zero < ZERO_WINDOWS:
-            continue
-        share = ratio(zero, segments)
-        if share is not None and share > ZERO_SHARE:
-            yield finding(
-                "receiver_limited", agent, endpoint, ratio(n, total) or 0.0,
-                {"zero_windows": int(zero), "data_segments": int(segments), "share": share},
-                {"zero_windows_per_day": ZERO_WINDOWS, "share": ZERO_SHARE},
-            )  # fmt: skip
+def closed_windows(
+    key: Key, rows: Columns, at: NDArray[np.int64], share: float
+) -> Iterator[Finding]:
+    """A receiver that does not read what it is sent, in many of its hours."""
+    closed = rows["zero_windows"][at]
+    known = int((~np.isnan(closed)).sum())
+    if known < FEWEST_RECEIVING:
+        return
+    with np.errstate(invalid="ignore"):
+        hours = int((closed >= ZERO_WINDOWS).sum())
+    if hours >= ZERO_SHARE * known:
+        yield finding(
+            "receiver_limited", key[0], key[1], share,
+            {"zero_windows": int(np.nansum(closed)), "hours": hours, "known_hours": known},
+            {"zero_windows_per_hour": ZERO_WINDOWS, "share_of_hours": ZERO_SHARE},
+        )  # fmt: skip
 
 
 # ---- servers, and ourselves

@@ -1,4 +1,7 @@
-"""Bursts: minutes that stand out of the hour before them, and 100-ms ones (definitions 1.2)."""
+"""Bursts: minutes that stand out of the hours around them, and 100-ms ones (definitions 1.2).
+
+What lasts over half an hour is another level and no burst.
+"""
 
 from dataclasses import dataclass
 from math import comb
@@ -15,6 +18,7 @@ TRAILING_S = HOUR_S
 FEWEST_TRAILING = 10  # steps: with less history nothing is called a burst
 OVER_MEDIAN = 2.0
 SIGMAS = 6.0
+NORMAL_90 = 1.2816  # 90th percentile of the normal distribution
 MOST = 50  # bursts answered, the largest first
 SLOT_S = 1800  # of the day, for bursts at the same time every day
 SAME_TIME_DAYS, SAME_TIME_CHANCE = 3, 1e-4
@@ -27,20 +31,25 @@ class Found:
     begin: int
     end: int
     peak: float
-    usual: float  # median of the hour before it
+    usual: float  # the larger median of the hours before and after
 
 
 def find(series: Series, capacity_mbps: float | None = None) -> list[Found]:
-    """Runs over the floor, twice the trailing hour's median, and 6 robust deviations above it."""
+    """Runs over the floor and over twice the median of the hour before and of the hour after.
+
+    Over more than twice where traffic varies that much: 6 robust deviations of its ratio to these.
+    """
     values = series.values
     if len(values) <= FEWEST_TRAILING:
         return []
     floor = FLOOR_MBPS if capacity_mbps is None else CAPACITY_SHARE * capacity_mbps
-    usual = trailing_medians(values, max(TRAILING_S // series.step_s, FEWEST_TRAILING))
-    _, spread = robust(values - usual)
-    with np.errstate(invalid="ignore"):
-        high = (values > floor) & (values > OVER_MEDIAN * usual)
-        high &= values > usual + SIGMAS * spread
+    width = max(TRAILING_S // series.step_s, FEWEST_TRAILING)
+    # And of the hour after: what stays is no burst but another level.
+    usual = np.fmax(trailing_medians(values, width), trailing_medians(values[::-1], width)[::-1])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        times = np.where(usual > 0, values / usual, np.nan)
+        least = max(OVER_MEDIAN, 1 + SIGMAS * upward(times - 1))
+        high = (values > floor) & (values > least * usual)
     return [
         Found(begin, end, float(np.nanmax(values[begin:end])), float(usual[begin]))
         for begin, end in runs_where(high, gap=1)
@@ -57,6 +66,17 @@ def trailing_medians(values: Values, width: int) -> Values:
     made: Values = np.take_along_axis(ordered, np.minimum(middle, width - 1)[:, None], 1)[:, 0]
     made[known < FEWEST_TRAILING] = np.nan
     return made
+
+
+def upward(rest: Values) -> float:
+    """Robust deviation about 0, by the upper side where that reaches further, as traffic's mostly does.
+
+    By the 90th percentile: bursts may take up to a tenth of the time.
+    """
+    known = rest[~np.isnan(rest)]
+    if not len(known):
+        return 0.0
+    return max(robust(known)[1], float(np.percentile(known, 90)) / NORMAL_90)
 
 
 def recurring(series: Series, found: list[Found]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from sensor.analytics.series import Values, Whole
 DAY, WEEK = 24, 168  # hours
 SHUFFLES = 499
 SEED = 1
+LEAST_KNOWN = 0.8  # of a cycle's hours
 CLIP = 6.0  # robust standard deviations: one burst is no cycle
 MAD = 1.4826  # of normal data, to a standard deviation
 
@@ -78,6 +79,8 @@ def by_medians(filled: Values, has_weeks: bool) -> Decomposition:
 
 def running_median(values: Values, width: int) -> Values:
     """Centred; narrower at the ends."""
+    if not len(values):
+        return values
     half = width // 2
     padded = np.concatenate((np.full(half, np.nan), values, np.full(half, np.nan)))
     made: Values = np.nanmedian(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1), 1)
@@ -97,12 +100,11 @@ def fill(values: Values) -> Values:
     known = ~np.isnan(values)
     if known.all() or not known.any():
         return values.copy()
-    at = np.arange(len(values))
-    level = np.interp(at, at[known], running_known(values, known)[known])
+    level = day_means(values, known)
     made = values.copy()
     for period in (WEEK, DAY):
         ratio = np.full(period, np.nan)
-        phase = at % period
+        phase = np.arange(len(values)) % period
         for n in range(period):
             same = known & (phase == n) & (level > 0)
             if same.any():
@@ -114,13 +116,17 @@ def fill(values: Values) -> Values:
     return made
 
 
-def running_known(values: Values, known: NDArray[np.bool_]) -> Values:
-    """Mean of what is known within a day around each hour."""
-    kernel = np.ones(DAY + 1)
-    sums = np.convolve(np.where(known, values, 0.0), kernel, "same")
-    counts = np.convolve(known.astype(np.float64), kernel, "same")
-    made: Values = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
-    return made[: len(values)]
+def day_means(values: Values, known: NDArray[np.bool_]) -> Values:
+    """Mean of the day around each hour, in proportion between days that are known well enough."""
+    kernel = np.ones(DAY)
+    sums = np.convolve(np.where(known, values, 0.0), kernel, "same")[: len(values)]
+    counts = np.convolve(known.astype(np.float64), kernel, "same")[: len(values)]
+    enough = counts >= LEAST_KNOWN * DAY
+    if not enough.any():
+        return np.full(len(values), float(values[known].mean()))
+    at = np.arange(len(values))
+    made: Values = np.interp(at, at[enough], sums[enough] / counts[enough])
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,25 +135,27 @@ class Cycle:
 
     strength: float  # 0..1
     p_value: float
-    cycles: float
+    cycles: int
 
 
-def cycle_of(values: Values, period: int) -> Cycle:
-    """Of a series without trend and without other cycles.
+def cycle_of(values: Values, known: NDArray[np.bool_], period: int) -> Cycle:
+    """Of a series without trend and without shorter cycles; cycles with gaps do not count.
 
     strength: 1 - Var(residual) / Var(series) (Wang, Smith and Hyndman 2006) of the mean profile,
     less what the mean of as many unrelated cycles would explain. p_value: turn each cycle by a
     random number of hours, which leaves what neighbouring hours share; how often are the turned
     ones as much alike?
     """
-    cycles = len(values) // period
+    n = len(values) // period * period
+    whole_ones = known[:n].reshape(-1, period).mean(axis=1) >= LEAST_KNOWN
+    table = clipped(values[:n]).reshape(-1, period)[whole_ones]
+    cycles = len(table)
     if cycles < 2:
-        return Cycle(0.0, 1.0, len(values) / period)
-    table = clipped(values[: cycles * period]).reshape(cycles, period)
-    table = table - table.mean()
+        return Cycle(0.0, 1.0, cycles)
+    table = table - table.mean(axis=1, keepdims=True)  # a quiet Sunday says nothing of hours
     whole = float(table.var())
     if whole <= 0:
-        return Cycle(0.0, 1.0, len(values) / period)
+        return Cycle(0.0, 1.0, cycles)
     likeness = float(table.mean(axis=0).var())
     rng = np.random.default_rng(SEED)
     turned = rng.integers(0, period, (SHUFFLES, cycles, 1))
@@ -157,7 +165,7 @@ def cycle_of(values: Values, period: int) -> Cycle:
         chance[n] = np.take_along_axis(table, at[n], axis=1).mean(axis=0).var()
     p_value = (1 + int((chance >= likeness * (1 - 1e-9)).sum())) / (1 + SHUFFLES)
     share = likeness / whole
-    return Cycle(max(0.0, (share - 1 / cycles) / (1 - 1 / cycles)), p_value, len(values) / period)
+    return Cycle(max(0.0, (share - 1 / cycles) / (1 - 1 / cycles)), p_value, cycles)
 
 
 def clipped(values: Values) -> Values:

@@ -56,7 +56,7 @@ def head(name: str, cycle: Cycle) -> dict[str, Any]:
         "status": status_of(cycle),
         "strength": round(cycle.strength, 4),
         "p_value": round(cycle.p_value, 4),
-        "cycles": round(cycle.cycles, 2),
+        "cycles": cycle.cycles,
     }
 
 
@@ -65,13 +65,12 @@ def daily(hours: Series, parts: Decomposition | None) -> dict[str, Any]:
     fields = ("peak_hours", "off_peak_hours", "variation_coefficient", "profile_mbps")
     if parts is None or hours.known_days < NEEDED_DAYS["daily"]:
         return insufficient("daily", hours.known_days, fields)
-    weekly = 0.0 if parts.weekly is None else parts.weekly
     hour, _, _ = hours.local()
     # With the mean level, so that the coefficient of variation is one of Mbps.
     level = float(parts.trend.mean())
     profile = np.array([parts.daily[hour == h].mean() for h in range(24)]) + level
     top, bottom = np.percentile(profile, [HIGH, LOW])
-    found = head("daily", cycle_of(parts.detrended - weekly, DAY))
+    found = head("daily", cycle_of(parts.detrended, hours.known, DAY))
     is_found = found["status"] == "found"
     mean = float(profile.mean())
     return {
@@ -93,7 +92,7 @@ def weekly(hours: Series, parts: Decomposition | None) -> dict[str, Any]:
     _, day, _ = hours.local()
     level = float(parts.trend.mean())
     profile = np.array([parts.weekly[day == d].mean() for d in range(7)]) + level
-    found = head("weekly", cycle_of(parts.detrended - parts.daily, WEEK))
+    found = head("weekly", cycle_of(parts.detrended - parts.daily, hours.known, WEEK))
     is_found = found["status"] == "found"
     busy = np.flatnonzero(profile >= NEARLY * profile.max()).tolist() if is_found else []
     weekend = float(profile[list(WEEKEND)].mean())
@@ -124,6 +123,8 @@ def seasonal(hours: Series, parts: Decomposition | None) -> dict[str, Any]:
     if parts is None or hours.known_days < NEEDED_DAYS["seasonal"]:
         return insufficient("seasonal", hours.known_days, fields)
     numbers, levels = day_levels(hours)
+    if len(numbers) < NEEDED_DAYS["seasonal"]:  # hours here and there are no days
+        return insufficient("seasonal", len(numbers), fields)
     season = longest_season(numbers, levels)
     without = levels if season is None else levels - season["component"]
     line = theil_sen(numbers - numbers[0], without, TREND_CONFIDENCE)
