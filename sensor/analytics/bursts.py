@@ -17,7 +17,7 @@ from sensor.store.reading import ReadingStore, Scope
 TRAILING_S = HOUR_S
 FEWEST_TRAILING = 10  # steps: with less history nothing is called a burst
 OVER_MEDIAN = 2.0
-SIGMAS = 6.0
+SIGMAS = 8.0
 NORMAL_90 = 1.2816  # 90th percentile of the normal distribution
 MOST = 50  # bursts answered, the largest first
 SLOT_S = 1800  # of the day, for bursts at the same time every day
@@ -37,7 +37,8 @@ class Found:
 def find(series: Series, capacity_mbps: float | None = None) -> list[Found]:
     """Runs over the floor and over twice the median of the hour before and of the hour after.
 
-    Over more than twice where traffic varies that much: 6 robust deviations of its ratio to these.
+    Over more than twice where traffic varies so much that its ratio to these has 8 robust
+    deviations there: that of lognormal noise goes as far as 5 would in a normal one.
     """
     values = series.values
     if len(values) <= FEWEST_TRAILING:
