@@ -35,7 +35,10 @@ def disk(folder: Path, octets: int, block: int) -> Iterator[Path]:
         file.truncate(octets)
     mounted.mkdir()
     run("mkfs.ext4", "-q", "-m0", "-b", str(block), "-O", "^has_journal", str(image))
-    run("mount", "-o", "loop", str(image), str(mounted))
+    device = run("losetup", "--find", "--show", str(image)).strip()
+    run("blockdev", "--setrw", device)  # the last user's --setro stays with a loop device
+    run("mount", device, str(mounted))
+    run("losetup", "--detach", device)  # when it is no longer mounted
     try:
         yield mounted
     finally:
