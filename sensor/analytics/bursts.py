@@ -70,7 +70,7 @@ def trailing_medians(values: Values, width: int) -> Values:
 
 
 def upward(rest: Values) -> float:
-    """Robust deviation about 0, by the upper side where that reaches further, as traffic's mostly does.
+    """Robust deviation about 0; by the upper side where that reaches further, as it mostly does.
 
     By the 90th percentile: bursts may take up to a tenth of the time.
     """
