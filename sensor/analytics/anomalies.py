@@ -68,15 +68,15 @@ class Baseline:
         """
         hours = self._hours
         usual = self._level(hours) * self._factors[self._group(hours)]
+        at = np.clip((series.times - hours.start) // hours.step_us, 0, len(usual) - 1)
         if series.step_s == hours.step_s:
-            return usual, usual
+            return usual[at], usual[at]
         known = ~np.isnan(usual)
         if not known.any():
             nothing = np.full(len(series.values), np.nan)
             return nothing, nothing
         middle = series.times + series.step_us // 2
         slope = np.interp(middle, hours.times[known] + hours.step_us // 2, usual[known])
-        at = np.clip((series.times - hours.start) // hours.step_us, 0, len(usual) - 1)
         step = np.where(known[at], usual[at], slope)
         return np.minimum(slope, step), np.maximum(slope, step)
 

@@ -83,7 +83,7 @@ def latency(store: ReadingStore, scope: Scope) -> dict[str, Any]:
 
 
 def regional(store: ReadingStore, scope: Scope) -> Latency:
-    """Which endpoints are regional is known from the windows of the newest 14 days."""
+    """Samples of endpoints that had the agent's region, or a private address, in the newest day."""
     homes: dict[str, set[str | None]] = {}
     for run in runs_of(store, scope):
         homes.setdefault(run.agent_id, {PRIVATE}).add(run.region)

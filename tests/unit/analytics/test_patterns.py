@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import sys
 from contextlib import closing
 from datetime import datetime
 from typing import Any
@@ -32,6 +33,7 @@ from tests.traffic.history import (
     day,
     rates,
 )
+from tests.unit.analytics.extra import without_extra
 
 SCOPE = Scope(START, END, (), WORKSPACE)
 Span = tuple[int, int]
@@ -238,6 +240,22 @@ def test_all_keys_of_the_specification(found: dict[str, Any]) -> None:
     }  # fmt: skip
     for one in found["analysis"]["ddos_detection"]["indicators"].values():
         assert one.keys() >= {"detected", "severity_score", "confidence", "time_window"}
+
+
+def test_the_same_without_the_extra(
+    history: SqliteReading, found: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Medians find what MSTL finds; what needs the extra says so."""
+    without_extra(monkeypatch)
+    monkeypatch.delitem(sys.modules, "sensor.analytics.microbursts", raising=False)
+    answer = patterns.analyse(history, SCOPE, pattern_types=patterns.TYPES)
+    for kind, figure in (("daily", "peak_hours"), ("weekly", "peak_days")):
+        assert pattern(answer, kind)["method"] == "medians"
+        assert pattern(answer, kind)[figure] == pattern(found, kind)[figure]
+    assert answer["analysis"]["anomalies"] == found["analysis"]["anomalies"]
+    assert answer["analysis"]["protocol_analysis"]["change_points"] == []
+    assert "[server]" in answer["analysis"]["protocol_analysis"]["reason"]
+    assert "[server]" in answer["analysis"]["burst_analysis"]["microbursts"]["reason"]
 
 
 def test_asked_for(history: SqliteReading) -> None:

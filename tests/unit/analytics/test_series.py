@@ -1,6 +1,5 @@
 """The arithmetic of the analyses over arrays: against counting, scipy, and seeded noise."""
 
-import builtins
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,6 +16,7 @@ from sensor.analytics.protocols import changes
 from sensor.analytics.series import DAY_US, HOUR_US, Series, covered_s, local_parts, runs_where
 from sensor.analytics.trend import theil_sen
 from tests.traffic.history import START
+from tests.unit.analytics.extra import without_extra
 
 UTC = ZoneInfo("UTC")
 HOURS = 60 * 24
@@ -65,18 +65,6 @@ def test_three_days_are_enough_for_a_day(missing: bool, monkeypatch: pytest.Monk
     assert daily["status"] == "found"
     assert daily["peak_hours"] == [17, 18, 19, 20, 21, 22]
     assert daily["off_peak_hours"] == [5, 6, 7, 8, 9, 10]
-
-
-def without_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the extra `server` was not installed."""
-    real = builtins.__import__
-
-    def fake(name: str, *rest: Any, **more: Any) -> Any:
-        if name.split(".")[0] in {"statsmodels", "ruptures", "scipy"}:
-            raise ImportError(name)
-        return real(name, *rest, **more)
-
-    monkeypatch.setattr(builtins, "__import__", fake)
 
 
 def test_both_decompositions_agree(monkeypatch: pytest.MonkeyPatch) -> None:
