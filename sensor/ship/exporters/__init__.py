@@ -10,6 +10,9 @@ from sensor.ship.urls import split
 EXPORTERS = {
     "postgresql": ("sensor.ship.exporters.postgres", "PostgresDestination"),
     "postgres": ("sensor.ship.exporters.postgres", "PostgresDestination"),
+    "clickhouse": ("sensor.ship.exporters.clickhouse", "ClickhouseDestination"),
+    "clickhouses": ("sensor.ship.exporters.clickhouse", "ClickhouseDestination"),
+    "chdb": ("sensor.ship.exporters.clickhouse", "ClickhouseDestination"),
 }
 
 
