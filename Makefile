@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export SENSOR_JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format unit test-system install-service lab bench campaigns calibrate fuzz build clean
+.PHONY: help demo test lint format unit test-system install-service lab bench campaigns calibrate fuzz build dashboard clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -57,8 +57,12 @@ fuzz: build  ## every fuzzer for FUZZ_SECONDS (default 3600) each; needs clang
 	    PYTHON=$(BIN)/python tests/fuzz/run.sh $${target#fuzz_} $(FUZZ_SECONDS) || exit 1; \
 	done
 
-build: $(VENV)/ready  ## the virtual environment and the native modules, in place
+build: $(VENV)/ready  ## environment, native modules, dashboard; in place
 	$(BIN)/python setup.py -q build_ext --inplace
+	@.ci/dashboard --if-possible
+
+dashboard:  ## the dashboard alone, with its types, lint and component tests; needs Node.js
+	.ci/dashboard --check
 
 $(VENV)/ready: pyproject.toml
 	@.ci/need
@@ -69,5 +73,5 @@ $(VENV)/ready: pyproject.toml
 	@touch $@
 
 clean:  ## remove what was built; the virtual environment too
-	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf build dist sensor/web dashboard/node_modules $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find sensor -name '*.so' -delete

@@ -1,4 +1,5 @@
-"""The list of packages and of native modules, and nothing else; all metadata is in pyproject.toml.
+"""The list of packages and of native modules, and the dashboard before what packs it; all metadata
+is in pyproject.toml.
 
 SENSOR_BUILD  release   what ships
               debug     every Cython check and C assert on
@@ -7,11 +8,14 @@ SENSOR_JOBS   compile that many modules at a time (default: 1)
 """
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 from Cython.Build import cythonize
-from setuptools import Extension, find_packages, setup
+from setuptools import Command, Extension, find_packages, setup
+from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 
 BUILD = os.environ.get("SENSOR_BUILD", "release")
 if BUILD not in ("release", "debug", "sanitize"):
@@ -73,7 +77,21 @@ modules = cythonize(
 if changed:  # noted only now: a translation that fails is tried again
     stamp.write_text(recipe)
 
+
+def with_dashboard(command: type[Command]) -> type[Command]:
+    """The same command after the dashboard is built, where npm is there; never fails for it."""
+
+    class WithDashboard(command):  # type: ignore[misc, valid-type]
+        def run(self) -> None:
+            if not getattr(self, "editable_mode", False) and Path(".ci/dashboard").is_file():
+                subprocess.run(["sh", ".ci/dashboard", "--if-possible"], check=False)  # noqa: S607
+            super().run()
+
+    return WithDashboard
+
+
 setup(
+    cmdclass={"build_py": with_dashboard(build_py), "sdist": with_dashboard(sdist)},
     packages=[*find_packages(include=["sensor", "sensor.*"]), "sensor.rules"],
     ext_modules=modules,
     options={"build_ext": {"parallel": int(os.environ.get("SENSOR_JOBS", "1"))}},

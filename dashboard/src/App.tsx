@@ -101,7 +101,11 @@ export function NetworkDashboard({ api }: { api: Api }) {
               )}
               <span className="muted">times in {ZONE}</span>
             </p>
-            <Overview performance={r.performance} threats={r.threats} window={live.window} />
+            <Overview
+              performance={r.performance}
+              threats={r.threats}
+              window={agent.live ? live.window : null}
+            />
             <div className="grid">
               <Card
                 id="latency"

@@ -218,7 +218,9 @@ export interface TopologyNode {
   mac: Text;
   vlan: Figure;
   hops: Figure;
-  evidence: string[] | Text;
+  /** Subnet or VLAN; `external` for what is not ours. */
+  segment: Text;
+  evidence: string[];
   confidence: Figure;
   is_spof: boolean;
 }
@@ -231,7 +233,7 @@ export interface TopologyEdge {
   connections: Figure;
   errors: Figure;
   latency_avg_ms: Figure;
-  evidence: string[] | Text;
+  evidence: string[];
   confidence: Figure;
   is_critical: boolean;
 }

@@ -72,10 +72,12 @@ export interface Surroundings {
   now(): number;
 }
 
-const NAMES: readonly Name[] = [
-  "performance", "threats", "bandwidth", "regions", "topology", "connections", "cdn", "slo",
-  "patterns",
+// What is seen first is asked first; the rest waits for it, so that it is not slowed down.
+const FIRST: readonly Name[] = ["performance", "threats"];
+const REST: readonly Name[] = [
+  "bandwidth", "connections", "regions", "cdn", "patterns", "topology", "slo",
 ]; // prettier-ignore
+const NAMES: readonly Name[] = [...FIRST, ...REST];
 const SAID = "sensor.alerts";
 const TICK_MS = 5_000;
 const AGENTS_MS = 60_000;
@@ -250,7 +252,10 @@ export class Dashboard {
         window: window && window.agent_id === agent?.agent_id ? window : null,
       },
     });
-    for (const name of NAMES) this.load(name);
+    for (const name of FIRST) this.load(name);
+    if (this.state.resources.performance.isLoading) {
+      for (const name of REST) this.expect(name);
+    } else this.loadRest();
     this.follow();
   }
 
@@ -304,6 +309,23 @@ export class Dashboard {
   private renew(name: Name): void {
     const age = this.around.now() - (this.asked.get(name) ?? 0);
     if (age >= freshness(name, this.state.resources.performance.data)) this.load(name, true);
+  }
+
+  private loadRest(): void {
+    for (const name of REST) this.load(name);
+  }
+
+  /** What belongs to somebody else is gone at once, though the question still waits. */
+  private expect(name: Name): void {
+    const question = this.question(name);
+    const before = this.state.resources[name];
+    if (question?.owner === this.owners.get(name)) {
+      const isOld = before.data !== null && before.key !== question?.key;
+      if (isOld !== before.isOld) this.put(name, { ...before, isOld });
+      return;
+    }
+    this.flights.get(name)?.abort();
+    this.put(name, question ? { ...nothing(), key: "", isLoading: true } : nothing());
   }
 
   private question(name: Name): Question | null {
@@ -400,9 +422,12 @@ export class Dashboard {
           isOld: false,
           isLoading: false,
         });
+        if (name === "performance") this.loadRest();
       },
       (error: unknown) => {
-        if (!flight.signal.aborted) this.failed(name, error);
+        if (flight.signal.aborted) return;
+        this.failed(name, error);
+        if (name === "performance") this.loadRest();
       },
     );
   }

@@ -1,8 +1,8 @@
 """Traffic unlike the same hour of other weeks (definitions 1.5).
 
-Robust z = (x - expected) / deviation. Expected is the level of the days around plus the median of
-what that hour of the week is off it; the deviation is that of the same hour of the day on working
-days or weekends, by the median absolute deviation, with a floor.
+Robust z = (x - expected) / deviation. Expected is the level of the days around times the median
+share of it that the same hour of the week has; the deviation is that of the same hour of the day on
+working days or weekends, by the median absolute deviation, with a floor.
 """
 
 from typing import Any
@@ -40,9 +40,11 @@ class Baseline:
         self._noon = (numbers + 0.5) * DAY_S
         self._levels = running_median(levels, 7)
         self.by_week = hours.known_days >= WEEKLY_DAYS
-        rest = hours.values - self._level(hours)
+        # Of the level, not beside it: where there is twice the traffic, a busy hour has twice more.
+        level = self._level(hours)
+        rest = np.divide(hours.values, level, out=np.full_like(level, np.nan), where=level > 0)
         group = self._group(hours)
-        self._effects = np.array(
+        self._factors = np.array(
             [
                 np.median(known) if len(known := some[~np.isnan(some)]) else np.nan
                 for some in (rest[group == g] for g in range(WEEK if self.by_week else 48))
@@ -58,22 +60,25 @@ class Baseline:
         hour, day, _ = series.local()
         return day * 24 + hour if self.by_week else kinds(hour, day)
 
-    def expected(self, series: Series) -> Values:
-        """For each step; between the middles of two hours in proportion."""
+    def expected(self, series: Series) -> tuple[Values, Values]:
+        """Least and most that is usual for each step.
+
+        For shorter steps than hours: between what is usual for its hour, and that in proportion to
+        the middles of this and the next hour; a day that begins at midnight is as usual as a slope.
+        """
         hours = self._hours
-        usual = self._level(hours) + self._effects[self._group(hours)]
-        return usual if series.step_s == hours.step_s else usual_of(hours, usual, series)
-
-
-def usual_of(hours: Series, usual: Values, series: Series) -> Values:
-    half = hours.step_us // 2
-    known = ~np.isnan(usual)
-    if not known.any():
-        return np.full(len(series.values), np.nan)
-    made: Values = np.interp(
-        series.times + series.step_us // 2, hours.times[known] + half, usual[known]
-    )
-    return made
+        usual = self._level(hours) * self._factors[self._group(hours)]
+        if series.step_s == hours.step_s:
+            return usual, usual
+        known = ~np.isnan(usual)
+        if not known.any():
+            nothing = np.full(len(series.values), np.nan)
+            return nothing, nothing
+        middle = series.times + series.step_us // 2
+        slope = np.interp(middle, hours.times[known] + hours.step_us // 2, usual[known])
+        at = np.clip((series.times - hours.start) // hours.step_us, 0, len(usual) - 1)
+        step = np.where(known[at], usual[at], slope)
+        return np.minimum(slope, step), np.maximum(slope, step)
 
 
 def kinds(hour: Whole, day: Whole) -> Whole:
@@ -81,14 +86,15 @@ def kinds(hour: Whole, day: Whole) -> Whole:
     return hour + 24 * np.isin(day, WEEKEND)
 
 
-def scores(series: Series, expected: Values) -> Values:
-    """Robust z of each step; NaN for gaps."""
-    rest = series.values - expected
+def scores(series: Series, low: Values, high: Values) -> Values:
+    """Robust z of each step outside what is usual; NaN for gaps."""
+    rest = series.values - np.clip(series.values, low, high)
+    off = series.values - (low + high) / 2
     hour, day, _ = series.local()
     group = kinds(hour, day)
-    _, everywhere = robust(rest)
-    spread = np.array([robust(rest[group == g])[1] for g in range(48)])[group]
-    floor = np.maximum(FLOOR_SHARE * np.abs(expected), FLOOR_MBPS)
+    _, everywhere = robust(off)
+    spread = np.array([robust(off[group == g])[1] for g in range(48)])[group]
+    floor = np.maximum(FLOOR_SHARE * np.abs(high), FLOOR_MBPS)
     deviation = np.maximum.reduce([spread, np.full_like(spread, FLOOR_GLOBAL * everywhere), floor])
     made: Values = rest / deviation
     return made
@@ -98,8 +104,8 @@ def find(series: Series, baseline: Baseline) -> list[dict[str, Any]]:
     """Runs of at least 3 minutes beyond 6 deviations, on one side."""
     if not len(series.values):
         return []
-    expected = baseline.expected(series)
-    z = scores(series, expected)
+    low, high = baseline.expected(series)
+    z = scores(series, low, high)
     least = max(1, LEAST_S // series.step_s)
     made = []
     for direction, sign in (("above", 1), ("below", -1)):
@@ -107,7 +113,7 @@ def find(series: Series, baseline: Baseline) -> list[dict[str, Any]]:
             far = sign * z > FAR
         for begin, end in runs_where(far, gap=GAP if series.step_s < HOUR_S else 0):
             if int(far[begin:end].sum()) >= least:
-                made.append(anomaly(series, expected, z, begin, end, direction))
+                made.append(anomaly(series, (low + high) / 2, z, begin, end, direction))
     return made
 
 

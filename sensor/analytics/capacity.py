@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sensor.analytics.seasons import weekday_effects, without_weekdays
+from sensor.analytics.seasons import weekday_factors, without_weekdays
 from sensor.analytics.series import HOUR_S, Series, Values, Whole
 from sensor.analytics.trend import Line, theil_sen
 
@@ -58,18 +58,18 @@ def plan(hours: Series, capacity_mbps: float | None) -> dict[str, Any]:
     line = theil_sen(x, without_weekdays(numbers, busy), CONFIDENCE)
     if line is None:
         return {**base, "status": "insufficient_data", "reason": "the days are too few"}
-    extra = float(weekday_effects(numbers, busy).max())
-    now = line.level + extra
+    line = line.times(float(weekday_factors(numbers, busy).max()))  # of the busiest day
+    now = line.level
     base |= {
         "busy_hour_mbps": round(now, 6),
         "growth_mbps_per_day": round(line.slope, 6),
         "growth_interval_mbps_per_day": [round(line.low, 6), round(line.high, 6)],
-        "forecast": [forecast(line, extra, x, days) for days in HORIZONS],
+        "forecast": [forecast(line, x, days) for days in HORIZONS],
     }
     if capacity_mbps is None:
         return {**base, "status": "unknown", "reason": "the link's capacity is not known"}
     base["utilization"] = round(now / capacity_mbps, 6)
-    return {**base, **until_full(line, extra, x, FULL * capacity_mbps)}
+    return {**base, **until_full(line, x, FULL * capacity_mbps)}
 
 
 def middle_of(x: Values) -> float:
@@ -83,17 +83,17 @@ def bounds(line: Line, x: Values, days: float) -> tuple[float, float]:
     return pivot + line.low * (days - middle), pivot + line.high * (days - middle)
 
 
-def forecast(line: Line, extra: float, x: Values, days: int) -> dict[str, Any]:
+def forecast(line: Line, x: Values, days: int) -> dict[str, Any]:
     low, high = bounds(line, x, days)
     return {
         "days": days,
-        "busy_hour_mbps": round(max(line.at(days) + extra, 0.0), 6),
-        "interval_mbps": [round(max(v + extra, 0.0), 6) for v in (low, high)],
+        "busy_hour_mbps": round(max(line.at(days), 0.0), 6),
+        "interval_mbps": [round(max(v, 0.0), 6) for v in (low, high)],
     }
 
 
-def until_full(line: Line, extra: float, x: Values, full_mbps: float) -> dict[str, Any]:
-    room = full_mbps - line.level - extra
+def until_full(line: Line, x: Values, full_mbps: float) -> dict[str, Any]:
+    room = full_mbps - line.level
     if room <= 0:
         return {"status": "full", "days_until_80_percent": 0, "days_interval": [0, 0],
                 "reason": "the busy hours are there already"}  # fmt: skip
@@ -101,11 +101,11 @@ def until_full(line: Line, extra: float, x: Values, full_mbps: float) -> dict[st
         why = "is falling" if line.high < 0 else "has no certain growth"
         return {"status": "no_growth", "reason": f"the traffic of the busy hours {why}"}
     middle = middle_of(x)
-    pivot = line.at(middle) + extra
+    pivot = line.at(middle)
     soonest, latest = (max(0.0, middle + (full_mbps - pivot) / s) for s in (line.high, line.low))
     days = room / line.slope
     if days > FARTHEST_DAYS:
-        return {"status": "growing", "reason": "more than five years away"}
+        return {"status": "stable", "reason": "more than five years away at this growth"}
     return {
         "status": "growing",
         "days_until_80_percent": ceil(days),

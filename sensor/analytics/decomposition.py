@@ -48,20 +48,17 @@ def decompose(values: Values) -> Decomposition:
         return Decomposition(
             filled, found.trend, found.seasonal, None, np.asarray(found.resid), "stl"
         )
+    # Outliers are held back before: MSTL's own robust weights take twenty times as long.
+    first = by_medians(filled, has_weeks)
+    calm = filled - first.residual + clipped(first.residual)
     # A period must be shorter than half of the series.
-    padded = np.append(filled, filled[-WEEK]) if len(filled) == 2 * WEEK else filled
+    padded = np.append(calm, calm[-WEEK]) if len(calm) == 2 * WEEK else calm
     windows = tuple(odd(10 * len(padded) // period) for period in (DAY, WEEK))
-    both = MSTL(padded, periods=(DAY, WEEK), windows=windows, stl_kwargs={"robust": True}).fit()
+    both = MSTL(padded, periods=(DAY, WEEK), windows=windows).fit()
     n = len(filled)
-    seasons = np.asarray(both.seasonal)[:n]
-    return Decomposition(
-        filled,
-        np.asarray(both.trend)[:n],
-        seasons[:, 0],
-        seasons[:, 1],
-        np.asarray(both.resid)[:n],
-        "mstl",
-    )
+    trend, seasons = np.asarray(both.trend)[:n], np.asarray(both.seasonal)[:n]
+    residual = filled - trend - seasons.sum(axis=1)
+    return Decomposition(filled, trend, seasons[:, 0], seasons[:, 1], residual, "mstl")
 
 
 def odd(n: int) -> int:

@@ -36,7 +36,7 @@ def points(row: SecurityEventRow, at: int) -> float:
 
 
 def score_of(rows: Iterable[SecurityEventRow], at: int) -> float:
-    total = sum(points(row, at) for row in rows if row.event_type not in NO_THREAT)
+    total = sum((points(row, at) for row in rows if row.event_type not in NO_THREAT), 0.0)
     return round(min(total, HIGHEST), 1)
 
 

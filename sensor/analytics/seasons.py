@@ -24,7 +24,8 @@ from sensor.analytics.trend import Line, neighbours, theil_sen
 MOST_CHANCE = 0.01
 LEAST_STRENGTH = 0.1
 NEEDED_DAYS = {"daily": 3, "weekly": 14, "seasonal": 30}
-HIGH, LOW = 75, 25  # percentiles of the profile: peak and off-peak
+HIGH, LOW = 75, 25  # percentiles of the day's profile: peak and off-peak
+NEARLY = 0.95  # of the busiest day: a peak day, too
 LEAST_KNOWN = 0.5  # of a day's hours
 LEAST_CHANGE = 0.05  # of the level over the period: a smaller trend is flat
 TREND_CONFIDENCE = 0.99
@@ -94,7 +95,7 @@ def weekly(hours: Series, parts: Decomposition | None) -> dict[str, Any]:
     profile = np.array([parts.weekly[day == d].mean() for d in range(7)]) + level
     found = head("weekly", cycle_of(parts.detrended - parts.daily, WEEK))
     is_found = found["status"] == "found"
-    busy = np.flatnonzero(profile >= np.percentile(profile, HIGH)).tolist() if is_found else []
+    busy = np.flatnonzero(profile >= NEARLY * profile.max()).tolist() if is_found else []
     weekend = float(profile[list(WEEKEND)].mean())
     work = float(profile[:5].mean())
     share = ratio(weekend, work if work > 0 else None, 6)
@@ -158,23 +159,24 @@ def day_levels(hours: Series) -> tuple[Values, Values]:
 
 
 def without_weekdays(numbers: Whole, values: Values) -> Values:
-    """Less the median of what the same day of the week is off the level around it."""
-    effect = weekday_effects(numbers, values)
-    made: Values = values - effect[(numbers + 3) % 7]
+    """Over the share of the level that the same day of the week usually has."""
+    made: Values = values / weekday_factors(numbers, values)[(numbers + 3) % 7]
     return made
 
 
-def weekday_effects(numbers: Whole, values: Values) -> Values:
-    """What each day of the week (Monday 0) adds to the week's level; 0 with under two weeks."""
-    effect = np.zeros(7)
-    if len(values) < 14:
-        return effect
-    rest = values - running_median(values, 7)
+def weekday_factors(numbers: Whole, values: Values) -> Values:
+    """What each day of the week (Monday 0) has of the week's mean; 1 with under two weeks."""
+    factors = np.ones(7)
+    level = running_median(values, 7)
     weekday = (numbers + 3) % 7
-    for day in range(7):
-        if (weekday == day).any():
-            effect[day] = np.median(rest[weekday == day])
-    made: Values = effect - effect.mean()
+    if len(values) >= NEEDED_DAYS["weekly"]:
+        for day in range(7):
+            some = (weekday == day) & (level > 0)
+            if some.any():
+                factors[day] = np.median(values[some] / level[some])
+    if not (factors > 0).all():
+        return np.ones(7)  # a day of the week without traffic has nothing to be divided by
+    made: Values = factors / factors.mean()
     return made
 
 
@@ -234,14 +236,17 @@ def longest_season(numbers: Values, levels: Values) -> dict[str, Any] | None:
     found = shares(levels[None, :])[0]
     best = int(found.argmax())
     rest = levels - free @ (free.T @ levels)
-    component = basis[best] @ (basis[best].T @ rest)
-    noise = rest - component
+    noise = rest - basis[best] @ (basis[best].T @ rest)
     rng = np.random.default_rng(SEED)
     surrogates = red_noise(rng, len(levels), neighbours(noise))
     chance = shares(surrogates).max(axis=1)
     p_value = (1 + int((chance >= found[best]).sum())) / (1 + SURROGATES)
     if p_value > MOST_CHANCE or found[best] < SEASON_SHARE:
         return None
+    # With the line fitted along: a wave that does not end as it began has a slope of its own.
+    turn = 2 * np.pi * float(waves[best]) * x / span
+    pair = np.column_stack((np.cos(turn), np.sin(turn)))
+    component = pair @ np.linalg.lstsq(np.column_stack((base, pair)), levels)[0][2:]
     return {
         "period_days": round(span / float(waves[best]), 2),
         "amplitude_mbps": round(float(np.abs(component).max()), 6),

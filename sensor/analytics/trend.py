@@ -1,6 +1,6 @@
 """Robust lines: Theil-Sen with Sen's interval, which one burst or outage does not bend."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from statistics import NormalDist
 
@@ -24,6 +24,16 @@ class Line:
 
     def at(self, x: float) -> float:
         return self.level + self.slope * x
+
+    def times(self, factor: float) -> "Line":
+        """The line of values that are this many times as large."""
+        return replace(
+            self,
+            slope=self.slope * factor,
+            level=self.level * factor,
+            low=self.low * factor,
+            high=self.high * factor,
+        )
 
 
 def theil_sen(x: Values, y: Values, confidence: float) -> Line | None:

@@ -6,7 +6,7 @@ import { UNKNOWN, bytes, clean, count, ms, percent, text, words } from "../forma
 import { DataTable } from "../parts/DataTable";
 import { Figure } from "../parts/Figure";
 import { useColours, type Colours } from "../theme";
-import { layout } from "./layout";
+import { layout, tier } from "./layout";
 
 interface Props {
   nodes: readonly TopologyNode[];
@@ -14,8 +14,8 @@ interface Props {
   highlightCriticalPaths: boolean;
 }
 
-const MOST_NODES = 80;
-const MOST_LABELS = 16;
+const MOST_IN_COLUMN = 26;
+const LONGEST = 22;
 const SHAPES: Record<string, string> = {
   gateway: "diamond",
   router: "diamond",
@@ -23,8 +23,8 @@ const SHAPES: Record<string, string> = {
   service: "roundRect",
 };
 
-function evidenceOf(of: TopologyEdge["evidence"]): string {
-  return Array.isArray(of) ? of.map((one) => clean(one, 40)).join(", ") : clean(of ?? UNKNOWN, 200);
+function evidenceOf(of: readonly string[]): string {
+  return of.map((one) => clean(one, 40)).join(", ") || UNKNOWN;
 }
 
 /** The busiest nodes, and those that others depend on; the rest is in the table. */
@@ -34,13 +34,25 @@ export function drawn(nodes: readonly TopologyNode[], edges: readonly TopologyEd
     for (const id of [edge.source, edge.target])
       traffic.set(id, (traffic.get(id) ?? 0) + (edge.bytes ?? 0));
   const weight = (node: TopologyNode) => (node.is_spof ? 1e18 : 0) + (traffic.get(node.id) ?? 0);
-  const shown = [...nodes].sort((a, b) => weight(b) - weight(a)).slice(0, MOST_NODES);
+  const room = new Map<number, number>();
+  const shown = [...nodes]
+    .sort((a, b) => weight(b) - weight(a))
+    .filter((node) => {
+      const column = tier(node);
+      const taken = room.get(column) ?? 0;
+      room.set(column, taken + 1);
+      return taken < MOST_IN_COLUMN;
+    });
   const ids = new Set(shown.map((node) => node.id));
   return { shown, links: edges.filter((edge) => ids.has(edge.source) && ids.has(edge.target)), traffic };
 }
 
 function nameOf(node: TopologyNode): string {
   return clean(node.name ?? node.ip ?? node.mac ?? node.id, 40);
+}
+
+function short(name: string): string {
+  return name.length > LONGEST ? `${name.slice(0, LONGEST - 1)}…` : name;
 }
 
 function colourOf(node: TopologyNode, colours: Colours): string {
@@ -55,12 +67,10 @@ function colourOf(node: TopologyNode, colours: Colours): string {
 /** Who is connected to whom, and how sure that is: solid lines were seen, dashed ones concluded. */
 export function NetworkTopologyGraph({ nodes, edges, highlightCriticalPaths }: Props) {
   const colours = useColours();
+  const { shown, links, traffic } = useMemo(() => drawn(nodes, edges), [nodes, edges]);
   const option = useMemo(() => {
-    const { shown, links, traffic } = drawn(nodes, edges);
     const spots = layout(shown, links);
     const most = Math.max(1, ...links.map((edge) => edge.bytes ?? 0));
-    const isLabelled = (node: TopologyNode, at: number) =>
-      node.is_spof || at < MOST_LABELS || shown.length <= MOST_LABELS * 1.5;
     return {
       animation: false,
       tooltip: {
@@ -94,30 +104,30 @@ export function NetworkTopologyGraph({ nodes, edges, highlightCriticalPaths }: P
           type: "graph" as const,
           layout: "none" as const,
           roam: false,
-          left: 70,
-          right: 70,
-          top: 26,
-          bottom: 26,
-          data: shown.map((node, at) => {
-            const spot = spots.get(node.id) ?? { x: 0, y: 0, angle: 0, depth: 0 };
+          left: 104,
+          right: 128,
+          top: 14,
+          bottom: 8,
+          preserveAspect: false,
+          data: shown.map((node) => {
+            const spot = spots.get(node.id) ?? { x: 0, y: 0, side: "top" as const };
             return {
               id: node.id,
               x: spot.x,
               y: spot.y,
               symbol: SHAPES[node.role ?? ""] ?? "circle",
-              symbolSize: node.is_spof ? 18 : spot.depth === 0 ? 16 : 10,
+              symbolSize: node.is_spof ? 16 : 9,
               itemStyle: {
                 color: colourOf(node, colours),
                 borderColor: node.is_spof ? colours.text : colours.surface,
                 borderWidth: node.is_spof ? 2 : 1,
               },
               label: {
-                show: isLabelled(node, at),
-                formatter: () => nameOf(node).slice(0, 24),
+                show: true,
+                formatter: () => short(nameOf(node)),
                 color: colours.muted,
                 fontSize: 10,
-                position:
-                  spot.depth === 0 ? ("bottom" as const) : Math.cos(spot.angle) >= 0 ? ("right" as const) : ("left" as const),
+                position: spot.side,
               },
             };
           }),
@@ -126,10 +136,10 @@ export function NetworkTopologyGraph({ nodes, edges, highlightCriticalPaths }: P
             target: edge.target,
             lineStyle: {
               color: highlightCriticalPaths && edge.is_critical ? colours.bad : colours.faint,
-              width: 1 + 3 * Math.sqrt((edge.bytes ?? 0) / most),
-              opacity: 0.35 + 0.55 * (edge.confidence ?? 0.5),
+              width: 0.6 + 3.4 * Math.sqrt((edge.bytes ?? 0) / most),
+              opacity: 0.2 + 0.4 * (edge.confidence ?? 0.5),
               type: (edge.confidence ?? 0) >= 0.8 ? ("solid" as const) : ("dashed" as const),
-              curveness: 0.06,
+              curveness: 0,
             },
           })),
           labelLayout: { hideOverlap: true },
@@ -137,7 +147,7 @@ export function NetworkTopologyGraph({ nodes, edges, highlightCriticalPaths }: P
         },
       ],
     };
-  }, [nodes, edges, highlightCriticalPaths, colours]);
+  }, [shown, links, traffic, highlightCriticalPaths, colours]);
   const spof = nodes.filter((node) => node.is_spof);
   return (
     <div className="map">
@@ -162,9 +172,9 @@ export function NetworkTopologyGraph({ nodes, edges, highlightCriticalPaths }: P
         <span>
           <i className="dash" /> concluded
         </span>
-        {nodes.length > MOST_NODES && (
+        {shown.length < nodes.length && (
           <span className="muted">
-            the {MOST_NODES} busiest of {nodes.length} nodes
+            the busiest {shown.length} of {nodes.length} nodes
           </span>
         )}
       </p>

@@ -1,69 +1,71 @@
 /**
- * Where a topology's nodes are drawn: rings of hops around the busiest node, children beside their
- * parent. The same graph always looks the same, and nothing moves by itself.
+ * Where a topology's nodes are drawn: columns from the outside to the services, each in an order
+ * that keeps lines short. The same graph always looks the same, and nothing moves by itself.
  */
 import type { TopologyEdge, TopologyNode } from "../api";
 
 export interface Spot {
   x: number;
   y: number;
-  /** Direction from the centre, radians. */
-  angle: number;
-  depth: number;
+  /** Where its label has room. */
+  side: "left" | "right" | "top";
 }
 
-export function layout(nodes: readonly TopologyNode[], edges: readonly TopologyEdge[]): Map<string, Spot> {
+const SWEEPS = 4;
+const EXTERNAL = "external";
+
+/** Outside, forwarders, switches, hosts of ours, services. */
+export function tier(node: TopologyNode): number {
+  if (node.role === "service") return 4;
+  if (node.role === "switch") return 2;
+  if (node.role === "gateway" || node.role === "router") return 1;
+  return node.segment === EXTERNAL ? 0 : 3;
+}
+
+/** In units of the box: both coordinates from 0 to 1. */
+export function layout(
+  nodes: readonly TopologyNode[],
+  edges: readonly TopologyEdge[],
+): Map<string, Spot> {
   const near = new Map<string, string[]>(nodes.map((node) => [node.id, []]));
   for (const { source, target } of edges) {
-    if (source === target) continue;
-    if (near.has(source) && near.has(target)) {
-      near.get(source)?.push(target);
-      near.get(target)?.push(source);
-    }
+    if (source === target || !near.has(source) || !near.has(target)) continue;
+    near.get(source)?.push(target);
+    near.get(target)?.push(source);
   }
-  const degree = (id: string) => new Set(near.get(id)).size;
-  const byDegree = nodes.map((node) => node.id).sort((a, b) => degree(b) - degree(a) || (a < b ? -1 : 1));
-  const children = new Map<string, string[]>();
-  const seen = new Set<string>();
-  const roots: string[] = [];
-  for (const root of byDegree) {
-    if (seen.has(root)) continue;
-    seen.add(root);
-    roots.push(root);
-    const queue = [root];
-    for (let id = queue.shift(); id !== undefined; id = queue.shift()) {
-      const mine = [...new Set(near.get(id))].filter((one) => !seen.has(one)).sort();
-      for (const one of mine) seen.add(one);
-      children.set(id, mine);
-      queue.push(...mine);
-    }
-  }
-  const leaves = new Map<string, number>();
-  const count = (id: string): number => {
-    const mine = children.get(id) ?? [];
-    const sum = mine.reduce((total, one) => total + count(one), 0) || 1;
-    leaves.set(id, sum);
-    return sum;
+  const columns = [0, 1, 2, 3, 4]
+    .map((at) => nodes.filter((node) => tier(node) === at).map((node) => node.id))
+    .filter((column) => column.length > 0);
+  const height = new Map<string, number>();
+  const spread = (column: string[]) => {
+    for (const [at, id] of column.entries()) height.set(id, (at + 0.5) / column.length);
   };
-  const whole = roots.reduce((total, root) => total + count(root), 0);
-  const spots = new Map<string, Spot>();
-  const put = (id: string, from: number, to: number, depth: number): void => {
-    const angle = (from + to) / 2;
-    const radius = depth * 100;
-    spots.set(id, { x: radius * Math.cos(angle), y: radius * Math.sin(angle), angle, depth });
-    let at = from;
-    for (const child of children.get(id) ?? []) {
-      const share = ((to - from) * (leaves.get(child) ?? 1)) / (leaves.get(id) ?? 1);
-      put(child, at, at + share, depth + 1);
-      at += share;
+  columns.forEach(spread);
+  // Barycentre: each node goes to the mean height of those that it is connected to.
+  for (let sweep = 0; sweep < SWEEPS; sweep += 1) {
+    for (const column of sweep % 2 ? columns.toReversed() : columns) {
+      const wanted = new Map(
+        column.map((id) => {
+          const others = near.get(id) ?? [];
+          const sum = others.reduce((total, other) => total + (height.get(other) ?? 0.5), 0);
+          return [id, others.length ? sum / others.length : 0.5];
+        }),
+      );
+      column.sort((a, b) => (wanted.get(a) ?? 0) - (wanted.get(b) ?? 0) || (a < b ? -1 : 1));
+      spread(column);
     }
-  };
-  let at = -Math.PI / 2;
-  for (const [index, root] of roots.entries()) {
-    const share = (2 * Math.PI * (leaves.get(root) ?? 1)) / Math.max(1, whole);
-    // Parts that are not connected to the first go around it.
-    put(root, at, at + share, index === 0 ? 0 : 1);
-    at += share;
   }
-  return spots;
+  const last = columns.length - 1;
+  return new Map(
+    columns.flatMap((column, index) =>
+      column.map((id) => [
+        id,
+        {
+          x: last ? index / last : 0.5,
+          y: height.get(id) ?? 0.5,
+          side: index === 0 ? "left" : index === last ? "right" : "top",
+        },
+      ]),
+    ),
+  );
 }
