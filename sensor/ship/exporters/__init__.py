@@ -12,6 +12,9 @@ EXPORTERS = {
     "postgres": ("sensor.ship.exporters.postgres", "PostgresDestination"),
     "clickhouse": ("sensor.ship.exporters.clickhouse", "ClickhouseDestination"),
     "clickhouses": ("sensor.ship.exporters.clickhouse", "ClickhouseDestination"),
+    "ndjson": ("sensor.ship.exporters.ndjson", "NdjsonDestination"),
+    "otlp+http": ("sensor.ship.exporters.otlp", "OtlpDestination"),
+    "otlp+https": ("sensor.ship.exporters.otlp", "OtlpDestination"),
     "chdb": ("sensor.ship.exporters.clickhouse", "ClickhouseDestination"),
 }
 
