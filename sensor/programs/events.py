@@ -17,13 +17,13 @@ from sensor.model.event import event_document
 from sensor.model.rows import SEVERITIES, SecurityEventRow
 from sensor.model.text import printable
 from sensor.programs.detection import shipped_rules
-from sensor.programs.ecs import ecs_document
 from sensor.programs.event_view import print_events
 from sensor.programs.explain import explanation
 from sensor.programs.render import console_for
 from sensor.programs.sections import print_sections
 from sensor.programs.times import Point, point_option
 from sensor.respond.journal import Outcome, journal_path, outcomes
+from sensor.ship.ecs import ecs_document
 from sensor.store.events import EventFilter, Stored
 from sensor.store.queries import Reader, open_reader
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from sensor.detect.rule import Rule
 from sensor.model.event import evidence_of, figure, steps_of
+from sensor.model.event_words import ends
 from sensor.model.rows import SecurityEventRow
-from sensor.programs.event_view import attack, clock, ends
+from sensor.programs.event_view import attack, clock
 from sensor.programs.sections import Section, number, sections
 from sensor.programs.units import UNKNOWN, count, duration, percent, size, sure
 

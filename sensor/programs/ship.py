@@ -33,6 +33,9 @@ MOST_DESTINATIONS = 16
 EPILOG = """\b
 Destinations:
   postgresql://user@host/database     made by `sensor store init`
+  clickhouse://user@host/database     likewise; clickhouses:// with TLS
+  otlp+http://host:4318               metrics, OpenTelemetry; otlp+https:// with TLS
+  ndjson:///var/log/sensor.ndjson     events and connections, Elastic Common Schema
 
 \b
 Every row arrives once, however often the connection breaks: a batch counts as

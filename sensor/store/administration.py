@@ -10,6 +10,9 @@ from sensor.errors import UsageError
 KINDS = {
     "postgresql": "sensor.store.postgres",
     "postgres": "sensor.store.postgres",
+    "clickhouse": "sensor.store.clickhouse",
+    "clickhouses": "sensor.store.clickhouse",
+    "chdb": "sensor.store.clickhouse",
 }
 
 

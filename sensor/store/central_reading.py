@@ -51,6 +51,7 @@ FIGURES = (
 )  # fmt: skip
 OF_KIND = ("sum(t.count)", "sum(round(t.mean_us * t.count))", "min(t.min_us)", "max(t.max_us)",
            "0", "0")  # fmt: skip
+SLOTS = "<slots>"  # in the text given to Dialect.slots(): the columns of the histogram
 SOME = "(t.latency_count > 0 OR t.jitter_count > 0)"
 SOME_OF_KIND = "t.count > 0"
 
@@ -119,7 +120,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def slots(self, keys: Sequence[str], source: str) -> str:
-        """SELECT of k0, k1, ..., us, n: the slots of `source` added up by the keys."""
+        """SELECT of keys, us, n: what `source` selects (keys, SLOTS) added up by the keys."""
 
 
 def keys_of(by: Sequence[str]) -> list[str]:
@@ -328,7 +329,7 @@ class CentralReading(ABC):
         chosen = [f"{part} AS k{n}" for n, part in enumerate([step, *self._parts(keys)])]
         names = [f"k{n}" for n in range(len(chosen))]
         for bucket, *rest_of_row in self._all(
-            self.dialect.slots(names, f"{', '.join(chosen)}, {{slots}} FROM {rest}"), ask
+            self.dialect.slots(names, f"{', '.join(chosen)}, {SLOTS} FROM {rest}"), ask
         ):
             *key, us, n = rest_of_row
             into = made[int(bucket), tuple(key)].slots

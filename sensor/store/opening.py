@@ -16,6 +16,7 @@ ELSEWHERE = {
     "postgres": ("sensor.store.postgres_reading", "PostgresReading"),
     "clickhouse": ("sensor.store.clickhouse_reading", "ClickhouseReading"),
     "clickhouses": ("sensor.store.clickhouse_reading", "ClickhouseReading"),
+    "chdb": ("sensor.store.clickhouse_reading", "ClickhouseReading"),
 }
 
 

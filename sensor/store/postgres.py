@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from ipaddress import ip_address
 
 import psycopg
 from psycopg import Connection, conninfo, sql
 
 from sensor.errors import CannotWrite, SensorError, UsageError, one_line
 from sensor.store.central import VERSION, Field, Table, tables
+from sensor.store.hosts import is_local
 from sensor.store.postgres_sql import VIEW, column, quoted, schema
 
 CONNECT_S = 10
@@ -56,21 +56,6 @@ def connect(url: str, *, readonly: bool = False, statement_ms: int = STATEMENT_M
         made.close()
         raise UsageError(f"PostgreSQL {made.info.server_version // 10000} is too old: 14 or newer")
     return made
-
-
-def is_local(host: str) -> bool:
-    """A socket or this machine: every host of the list."""
-    return all(
-        not name or name.startswith(("/", "@")) or name == "localhost" or is_loopback(name)
-        for name in host.split(",")
-    )
-
-
-def is_loopback(name: str) -> bool:
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def init(url: str) -> None:

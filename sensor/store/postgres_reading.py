@@ -12,7 +12,7 @@ from psycopg import Connection
 from sensor.errors import DamagedCapture, InputMissing
 from sensor.model.rows import AgentRow
 from sensor.store.central import METRICS
-from sensor.store.central_reading import Ask, CentralReading, Dialect
+from sensor.store.central_reading import SLOTS, Ask, CentralReading, Dialect
 from sensor.store.postgres import connect, place, said, version
 from sensor.store.postgres_sql import quoted
 from sensor.store.reading import Closed, Scope
@@ -78,7 +78,7 @@ class PostgresDialect(Dialect):
         names = ", ".join(keys)
         return (
             f"SELECT {names}, slot.us, sum(slot.n)::BIGINT FROM (SELECT"
-            f" {source.format(slots='t.slot_us, t.slot_n')}) AS t,"
+            f" {source.replace(SLOTS, 't.slot_us, t.slot_n')}) AS t,"
             f" unnest(slot_us, slot_n) AS slot(us, n) GROUP BY {names}, slot.us ORDER BY slot.us"
         )
 

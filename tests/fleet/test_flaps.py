@@ -11,13 +11,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psycopg
 import pytest
 
-from sensor.ship.destination import Batch, Unavailable
+from sensor.ship.destination import Unavailable
 from sensor.ship.exporters import open_destination
 from sensor.ship.outbox import NUMBERED, Outbox
 from sensor.ship.shipper import Shipper
@@ -28,6 +27,7 @@ from sensor.store.reading import Scope
 from sensor.store.slots import add_slots, percentiles
 from sensor.store.sqlite import SqliteStore
 from sensor.store.sqlite_reading import SqliteReading
+from tests.fleet.flapping import Flapping
 from tests.fleet.made import MINUTE, SINCE, host, window
 from tests.fleet.proxy import proxy
 from tests.fleet.servers import Postgres
@@ -106,32 +106,6 @@ def test_connections_that_break_anywhere(
             pytest.fail("it never got through")
         assert network.cuts > 10
     assert_equal(path, url)
-
-
-class Flapping:
-    """A real destination whose acknowledgements are lost, doubled and late."""
-
-    def __init__(self, real: Any, rng: random.Random) -> None:
-        self.name, self.tables = real.name, real.tables
-        self._real = real
-        self._rng = rng
-        self._old: list[Batch] = []
-
-    def send(self, batch: Batch) -> None:
-        fate = self._rng.random()
-        if fate < 0.1:
-            raise Unavailable("dropped before")
-        self._real.send(batch)
-        self._old.append(batch)
-        if fate < 0.2:
-            self._real.send(batch)  # twice
-        if fate < 0.3:
-            self._real.send(self._rng.choice(self._old))  # an old one, late
-        if fate < 0.4:
-            raise Unavailable("acknowledgement lost")
-
-    def close(self) -> None:
-        self._real.close()
 
 
 def test_acknowledgements_lost_doubled_and_out_of_order(

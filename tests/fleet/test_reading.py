@@ -42,9 +42,16 @@ def local(path: str) -> Iterator[SqliteReading]:
     opened.close()
 
 
-@pytest.fixture(scope="module")
-def central(path: str, postgres_server: Postgres) -> Iterator[ReadingStore]:
-    url = postgres_server.database("reading")
+@pytest.fixture(scope="module", params=["postgresql", "clickhouse"])
+def central(
+    path: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ReadingStore]:
+    if request.param == "postgresql":
+        server: Postgres = request.getfixturevalue("postgres_server")
+        url = server.database("reading")
+    else:
+        pytest.importorskip("chdb")
+        url = f"chdb://{tmp_path_factory.mktemp('chdb')}"
     administration(url).init(url)
     ship(path, url)
     opened = open_reading(url)
@@ -107,7 +114,7 @@ def same(expected: Any, found: Any) -> None:
         for name, column in expected.items():
             assert found[name].dtype == column.dtype, name
             if column.dtype == object:
-                assert found[name].tolist() == clean(column.tolist()), name
+                assert clean(found[name].tolist()) == clean(column.tolist()), name
             else:
                 np.testing.assert_allclose(found[name], column, rtol=1e-12, err_msg=name)
     elif isinstance(expected, list) and expected and isinstance(expected[0], Latency):
@@ -119,7 +126,7 @@ def same(expected: Any, found: Any) -> None:
 
 
 def clean(values: list[Any]) -> list[Any]:
-    """No database but SQLite's text holds a NUL."""
+    """PostgreSQL's text holds no NUL."""
     return [v.replace("\0", "\ufffd") if isinstance(v, str) else v for v in values]
 
 

@@ -10,6 +10,12 @@ from sensor.ship.urls import split
 EXPORTERS = {
     "postgresql": ("sensor.ship.exporters.postgres", "PostgresDestination"),
     "postgres": ("sensor.ship.exporters.postgres", "PostgresDestination"),
+    "clickhouse": ("sensor.ship.exporters.clickhouse", "ClickhouseDestination"),
+    "clickhouses": ("sensor.ship.exporters.clickhouse", "ClickhouseDestination"),
+    "ndjson": ("sensor.ship.exporters.ndjson", "NdjsonDestination"),
+    "otlp+http": ("sensor.ship.exporters.otlp", "OtlpDestination"),
+    "otlp+https": ("sensor.ship.exporters.otlp", "OtlpDestination"),
+    "chdb": ("sensor.ship.exporters.clickhouse", "ClickhouseDestination"),
 }
 
 

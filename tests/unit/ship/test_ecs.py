@@ -8,9 +8,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from sensor.model.rows import ConnectionRow
 from sensor.programs.detection import shipped_rules
-from sensor.programs.ecs import ecs_document
-from tests.unit.store.made import T0, US, event, resolved
+from sensor.ship.ecs import connection_document, ecs_document
+from tests.unit.store.made import T0, US, connection, event, resolved
 
 FIELDS = {
     name: (kind, bool(array))
@@ -55,7 +56,7 @@ def valid(document: dict[str, Any]) -> None:
                 ip_address(one)
             if kind == "date":
                 assert datetime.fromisoformat(one).tzinfo is not None
-    assert document["event"]["kind"] == "alert"
+    assert document["event"]["kind"] in ("alert", "event")
     for category in document["event"]["category"]:
         assert set(document["event"]["type"]) <= ALLOWED_TYPES[category]
     json.dumps(document, allow_nan=False)
@@ -134,3 +135,33 @@ def test_an_open_event_of_many_sources_and_a_blocked_one() -> None:
     assert blocked["event"]["type"] == ["denied"]
     assert blocked["network"]["type"] == "arp"
     assert "transport" not in blocked["network"]
+
+
+def test_a_connection() -> None:
+    row = ConnectionRow._make(
+        connection(T0, resp_ip="2001:db8::80", vlan=7, server_name="a.example", local_orig=1,
+                   local_resp=0)
+    )  # fmt: skip
+    made = connection_document(row, 9)
+    valid(made)
+    assert made["network"]["community_id"] == row.community_id
+    assert made["network"]["direction"] == "outbound"
+    assert made["network"]["bytes"] == row.orig_wire_bytes + row.resp_wire_bytes
+    assert made["source"]["packets"] == row.orig_packets
+    assert made["event"]["duration"] == row.duration_us * 1000
+    assert made["event"]["id"] == connection_document(row, 9)["event"]["id"]
+    assert made["event"]["id"] != connection_document(row, 10)["event"]["id"]
+    assert made["sensor"]["conn_state"] == "SF"
+
+
+def test_a_connection_of_which_little_is_known() -> None:
+    row = ConnectionRow._make(
+        connection(T0, state="S0", protocol="ip89", service=None, handshake_us=None,
+                   handshake_responder_us=None, handshake_originator_us=None, local_orig=None,
+                   local_resp=None)
+    )  # fmt: skip
+    made = connection_document(row, 1)
+    valid(made)
+    assert made["event"]["outcome"] == "failure"
+    assert "direction" not in made["network"]
+    assert "transport" not in made["network"]

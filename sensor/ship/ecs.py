@@ -1,4 +1,4 @@
-"""An event in Elastic Common Schema 8 and 9: one JSON object per line, as a SIEM ingests it.
+"""An event, or a connection, in Elastic Common Schema 8 and 9, as a SIEM ingests it.
 
 Only fields that ECS defines, and ours below `sensor.`; what is unknown is left out, as ECS has it.
 https://www.elastic.co/docs/reference/ecs
@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
 from typing import Any
+from uuid import UUID, uuid5
 
 from sensor.detect.risk import severity_score
 from sensor.detect.rule import Rule
 from sensor.model.event import evidence_of, figure, steps_of, time_text
-from sensor.model.rows import SecurityEventRow
-from sensor.programs.event_view import ends
+from sensor.model.event_words import ends
+from sensor.model.rows import ConnectionRow, SecurityEventRow
 
 ECS_VERSION = "8.11.0"  # all fields used are in it and in 9
 # By our protocol: IANA's keyword where it is a transport.
@@ -24,6 +25,18 @@ TRANSPORTS = {
     "icmp6": "ipv6-icmp",
     "sctp": "sctp",
 }
+FAILED = frozenset(("S0", "REJ", "RSTOS0", "RSTRH", "SH", "SHR"))  # came to nothing
+DIRECTIONS: dict[tuple[int | None, int | None], str] = {
+    (1, 0): "outbound",
+    (0, 1): "inbound",
+    (1, 1): "internal",
+    (0, 0): "external",
+}
+IN_ECS = frozenset((
+    "agent_id", "boot_id", "community_id", "started_at", "ended_at", "duration_us", "orig_ip",
+    "orig_port", "resp_ip", "resp_port", "end_reason", "orig_packets", "resp_packets",
+    "orig_wire_bytes", "resp_wire_bytes", "server_name", "local_orig", "local_resp",
+))  # fmt: skip
 ATTACK = "https://attack.mitre.org/"
 # MITRE ATT&CK: tactic: name; technique: (name, tactic). One not listed goes by its id alone.
 TACTICS = {
@@ -131,6 +144,57 @@ def ecs_document(
     return known
 
 
+def connection_document(row: ConnectionRow, seq: int) -> dict[str, Any]:
+    """`seq`: its number; with the run it makes `event.id`, by which a second copy is known."""
+    failed = row.conn_state in FAILED
+    made = {
+        "@timestamp": time_text(row.ended_at),
+        "ecs": {"version": ECS_VERSION},
+        "event": {
+            "kind": "event",
+            "category": ["network"],
+            "type": ["connection", "end"],
+            "module": "sensor",
+            "dataset": "sensor.connections",
+            "id": str(uuid5(UUID(row.agent_id), f"{row.boot_id}/{seq}")),
+            "action": row.end_reason,
+            "outcome": "failure" if failed else "success",
+            "start": time_text(row.started_at),
+            "end": time_text(row.ended_at),
+            "duration": row.duration_us * 1000,
+            "sequence": seq,
+        },
+        "source": {
+            **side(row.orig_ip, row.orig_port),
+            "bytes": row.orig_wire_bytes,
+            "packets": row.orig_packets,
+        },
+        "destination": {
+            **side(row.resp_ip, row.resp_port),
+            "domain": row.server_name,
+            "bytes": row.resp_wire_bytes,
+            "packets": row.resp_packets,
+        },
+        "network": {
+            "type": type_of_address(row.resp_ip),
+            "transport": TRANSPORTS.get(row.protocol),
+            "protocol": row.service,
+            "community_id": row.community_id,
+            "direction": DIRECTIONS.get((row.local_orig, row.local_resp)),
+            "bytes": row.orig_wire_bytes + row.resp_wire_bytes,
+            "packets": row.orig_packets + row.resp_packets,
+        },
+        "related": {"ip": list(dict.fromkeys((row.orig_ip, row.resp_ip)))},
+        "observer": {"type": "sensor", "product": "shadower-sensor", "version": own_version()},
+        "agent": {"id": row.agent_id, "ephemeral_id": row.boot_id, "type": "sensor"},
+        "sensor": {
+            name: getattr(row, name) for name in ConnectionRow._fields if name not in IN_ECS
+        },
+    }
+    known: dict[str, Any] = without_unknown(made)
+    return known
+
+
 def risk(score: float | None, confidence: float | None) -> float | None:
     """Harm by certainty, 0..100."""
     return None if score is None or confidence is None else round(score * confidence, 1)
@@ -151,7 +215,10 @@ def message(row: SecurityEventRow) -> str | None:
 def network_type(row: SecurityEventRow) -> str | None:
     if row.protocol == "arp":
         return "arp"
-    address = row.destination_ip or row.source_ip
+    return type_of_address(row.destination_ip or row.source_ip)
+
+
+def type_of_address(address: str | None) -> str | None:
     try:
         return None if address is None else f"ipv{ip_address(address).version}"
     except ValueError:
