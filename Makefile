@@ -7,7 +7,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export SENSOR_JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format unit test-system install-service lab bench campaigns calibrate fuzz build clean
+.PHONY: help demo test lint format unit test-system install-service lab bench campaigns calibrate fuzz build \
+	dashboard screenshots clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -59,6 +60,13 @@ fuzz: build  ## every fuzzer for FUZZ_SECONDS (default 3600) each; needs clang
 
 build: $(VENV)/ready  ## the virtual environment and the native modules, in place
 	$(BIN)/python setup.py -q build_ext --inplace
+	@.ci/dashboard --if-possible
+
+dashboard:  ## types, lint and component tests of the dashboard, then its build into sensor/web (npm)
+	.ci/dashboard --check
+
+screenshots: build  ## the dashboard's states as pictures in build/screenshots; two go into docs/images
+	$(BIN)/python -m tests.web.screenshots
 
 $(VENV)/ready: pyproject.toml
 	@.ci/need
