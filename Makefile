@@ -58,7 +58,7 @@ fuzz: build  ## every fuzzer for FUZZ_SECONDS (default 3600) each; needs clang
 	    PYTHON=$(BIN)/python tests/fuzz/run.sh $${target#fuzz_} $(FUZZ_SECONDS) || exit 1; \
 	done
 
-build: $(VENV)/ready  ## the virtual environment and the native modules, in place
+build: $(VENV)/ready  ## environment, native modules, dashboard; in place
 	$(BIN)/python setup.py -q build_ext --inplace
 	@.ci/dashboard --if-possible
 
@@ -77,5 +77,5 @@ $(VENV)/ready: pyproject.toml
 	@touch $@
 
 clean:  ## remove what was built; the virtual environment too
-	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf build dist sensor/web dashboard/node_modules $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find sensor -name '*.so' -delete

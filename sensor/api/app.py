@@ -10,7 +10,7 @@ from fastapi.responses import PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from sensor import api
-from sensor.api import agents, errors, live, network, places, threats
+from sensor.api import agents, errors, live, network, patterns, places, threats
 from sensor.api.security import Guard
 from sensor.api.settings import ApiSettings
 from sensor.api.stores import Stores
@@ -54,7 +54,7 @@ def make_app(settings: ApiSettings, open_store: Callable[[], ReadingStore]) -> F
     app.state.stores = stores
     app.state.live = following
     errors.install(app)
-    for part in (places, threats, agents, live, network):
+    for part in (places, patterns, threats, agents, live, network):
         app.include_router(part.router)
     if settings.web is not None and (settings.web / "index.html").is_file():
         app.mount("/", StaticFiles(directory=settings.web, html=True))

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from sensor.analytics.series import BadTimezone
 from sensor.analytics.timeframe import BadTimeframe
 from sensor.api.asking import NotKnown
 from sensor.api.stores import Busy
@@ -47,6 +48,10 @@ def problem(status: int, error: str, detail: Any = None) -> Response:
 
 def install(app: FastAPI) -> None:
     """Every way a question can fail."""
+
+    @app.exception_handler(BadTimezone)
+    async def bad_timezone(_request: Request, error: BadTimezone) -> Response:
+        return problem(400, "not a time zone", str(error))
 
     @app.exception_handler(BadTimeframe)
     def _timeframe(_request: Request, error: Exception) -> Response:

@@ -1,15 +1,17 @@
 """Traffic by region (definitions 1.4): the country that a remote prefix is registered in.
 
 A region is an ISO 3166-1 alpha-2 code, `private`, or `unknown`. It is where the registry delegated
-the prefix (iptocc), not where the host stands: anycast and CDN addresses are often elsewhere.
+the prefix (iptocc), not where the host stands: anycast and CDN addresses are often elsewhere. The
+operator's own names of networks (geographic_regions) go before; the longest prefix wins.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
 from sensor._native.faces import Window
-from sensor.model.address import address_text, is_private
+from sensor.model.address import Prefix, address_text, is_private
 from sensor.model.metrics import GeographicDistribution
 
 PRIVATE = "private"
@@ -24,9 +26,36 @@ def registry() -> Any:
     return iptocc
 
 
+class OwnRegions:
+    """The operator's ranges: the longest prefix that holds an address."""
+
+    def __init__(self) -> None:
+        self._by_length: dict[int, dict[int, str]] = {}  # prefix length: network: name
+
+    def use(self, ranges: Iterable[tuple[Prefix, str]]) -> None:
+        """These and no others."""
+        found: dict[int, dict[int, str]] = {}
+        for (network, length), name in ranges:
+            found.setdefault(length, {})[int.from_bytes(network) >> (128 - length)] = name
+        self._by_length = dict(sorted(found.items(), reverse=True))
+        region_of.cache_clear()
+
+    def find(self, packed: bytes) -> str | None:
+        number = int.from_bytes(packed)
+        for length, names in self._by_length.items():
+            if (name := names.get(number >> (128 - length))) is not None:
+                return name
+        return None
+
+
+own = OwnRegions()
+
+
 @lru_cache(maxsize=65536)
 def region_of(packed: bytes) -> str:
     """Region of an address or prefix in 16 octets."""
+    if (name := own.find(packed)) is not None:
+        return name
     if is_private(packed):
         return PRIVATE
     country: str | None = registry().country_code(address_text(packed))

@@ -9,6 +9,7 @@ Invariants: at most MOST_LINKS links and MOST_NODES nodes a window, the busiest;
 the rest. Everything here is a function of the window's finished connections and neighbour rows.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor._native.faces import Features, Rows
-from sensor.model.address import address_text, is_host
+from sensor.model.address import MAPPED, address_text, is_host
 from sensor.model.connection import ConnState
 from sensor.model.endpoint import protocol_name
 from sensor.model.rows import TopologyLinkRow, TopologyNodeRow
@@ -25,6 +26,9 @@ from sensor.model.text import decode_name
 MOST_LINKS = 1000  # of a window
 MOST_NODES = 2000
 MOST_EVIDENCE = 8  # services named on one node or link
+MOST_KINDS = 16  # ports, VLANs and names of one pair that are looked at, per batch
+MIX = tuple(map(np.uint64, (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9,
+                            0xD6E8FEB86659FD93)))  # fmt: skip
 NONE_NS = np.uint64((1 << 64) - 1)
 TCP, ICMP, ICMP6 = 6, 1, 58  # IP protocol numbers
 ESTABLISHED = [ConnState.S1, ConnState.SF, ConnState.S2, ConnState.S3, ConnState.RSTO,
@@ -38,7 +42,7 @@ ROUTERS = {  # what only routers send: (protocol, ICMP type): role, evidence, co
     (ICMP6, 134): ("gateway", "router_advertisement", 0.8),
 }
 RANKS = ("host", "service", "switch", "router", "gateway")  # the later one says more
-BY_TCP, BY_DATAGRAM, BY_ARP, BY_CONFLICT = 0.95, 0.8, 0.9, 0.3
+BY_TCP, BY_DATAGRAM, BY_ARP, BY_CONFLICT, BY_ROUTE = 0.95, 0.8, 0.9, 0.3, 0.95
 
 
 @dataclass(slots=True)
@@ -49,6 +53,7 @@ class Node:
     name: str | None = None
     role: str = "host"
     vlan: int | None = None
+    tag: int | None = None  # of connections: its own VLAN if it is a neighbour
     confidence: float = 0.0
     evidence: dict[str, None] = field(default_factory=dict)  # a set that keeps its order
     first_us: int = 1 << 62
@@ -88,7 +93,9 @@ Pair = tuple[bytes, bytes]  # originator, responder
 class Topology:
     """Gathers until `take()`; a consumer of flows and a watcher of features."""
 
-    def __init__(self) -> None:
+    def __init__(self, gateways: Iterable[bytes] = ()) -> None:
+        """`gateways`: those of the host's own routing table."""
+        self._gateways = tuple(gateways)
         self._nodes: dict[bytes, Node] = {}
         self._links: dict[Pair, Link] = {}
         self.dropped = 0  # nodes and links that found no room, ever
@@ -112,7 +119,7 @@ class Topology:
             if flips:  # two machines claim it: which of them it is, is not known
                 node.add("mac_conflict", BY_CONFLICT)
             else:
-                node.add("arp" if packed[:12] == bytes(10) + b"\xff\xff" else "nd", BY_ARP)
+                node.add("arp" if packed[:12] == MAPPED else "nd", BY_ARP)
             node.seen(features["start_ns"] // 1000, features["end_ns"] // 1000)
 
     def flows(self, rows: Rows, names: bytes) -> None:
@@ -181,19 +188,22 @@ class Topology:
         chosen: set[int],
     ) -> None:  # fmt: skip
         """Services, names and VLANs: of one connection of each pair and service."""
-        kinds = np.empty(len(rows), [("group", "<u4"), ("port", "<u2"), ("protocol", "u1"),
-                                     ("vlan", "<u2"), ("named", "?")])  # fmt: skip
-        kinds["group"], kinds["port"], kinds["protocol"] = (
-            group,
-            rows["resp_port"],
-            rows["protocol"],
+        picked = np.flatnonzero(np.isin(group, np.fromiter(chosen, np.int64, len(chosen))))
+        kinds = (
+            group[picked].astype(np.uint64) << np.uint64(36)
+            | rows["resp_port"][picked].astype(np.uint64) << np.uint64(20)
+            | rows["protocol"][picked].astype(np.uint64) << np.uint64(12)
+            | (rows["vlan"][picked] & 0x7FF).astype(np.uint64) << np.uint64(1)
+            | (rows["name_len"][picked] > 0).astype(np.uint64)
         )
-        kinds["vlan"], kinds["named"] = rows["vlan"], rows["name_len"] > 0
-        _, firsts = np.unique(kinds, return_index=True)
-        for i in firsts.tolist():
+        found, firsts = np.unique(kinds, return_index=True)
+        # At most so many of one pair, however many ports it has.
+        pair = found >> np.uint64(36)
+        rank = np.arange(len(pair)) - np.searchsorted(pair, pair)
+        for i in picked[firsts[rank < MOST_KINDS]].tolist():
             at = int(group[i])
             link = self._links.get(unique[at])
-            if at not in chosen or link is None:
+            if link is None:
                 continue
             row = rows[i]
             service = f"{int(row['resp_port'])}/{protocol_name(int(row['protocol']))}"
@@ -207,7 +217,9 @@ class Topology:
                 node.add("flow", sure)
                 if int(row["local"]) >> end & 1:
                     node.add("local", sure)
-                    node.vlan = int(row["vlan"]) or node.vlan
+                    node.tag = int(row["vlan"]) or node.tag
+                    if is_seen_at_home(unique[at], end, int(row["local"])):
+                        node.vlan = node.tag
                 node.seen(link.first_us, link.last_us)
             if (answered := ends[1]) is not None:
                 answered.add(f"serves:{service}", sure, "service")
@@ -217,12 +229,30 @@ class Topology:
 
     def _failures(self, rows: Rows) -> None:
         """Attempts that failed count on links that are proved otherwise."""
+        if not self._links:
+            return
+        known = np.zeros(len(self._links), [("orig_ip", "V16"), ("resp_ip", "V16")])
+        known["orig_ip"] = np.frombuffer(b"".join(pair[0] for pair in self._links), "V16")
+        known["resp_ip"] = np.frombuffer(b"".join(pair[1] for pair in self._links), "V16")
+        rows = rows[np.isin(pair_keys(rows), pair_keys(known))]
         unique, group = paired(rows)
         for pair, failed in zip(unique, np.bincount(group, minlength=len(unique)), strict=True):
             link = self._links.get(pair)
             if link is not None:
                 link.errors += int(failed)
                 link.connections += int(failed)
+
+    def _routed(self) -> None:
+        """A gateway of the host's is one whether or not it is heard; not without any traffic."""
+        if not self._links:
+            return
+        first = min(link.first_us for link in self._links.values())
+        last = max(link.last_us for link in self._links.values())
+        for address in self._gateways:
+            node = self._node(address)
+            if node is not None:
+                node.add("default_route", BY_ROUTE, "gateway")
+                node.seen(first, last)
 
     # ---- bounds
 
@@ -245,6 +275,7 @@ class Topology:
 
     def take(self, agent_id: str) -> tuple[list[TopologyNodeRow], list[TopologyLinkRow]]:
         """Rows of what was seen since the last call; a link only with both its nodes."""
+        self._routed()
         ordered = sorted(self._links.items(), key=lambda item: (-item[1].bytes, item[0]))
         kept = [item for item in ordered[:MOST_LINKS] if all(end in self._nodes for end in item[0])]
         self.dropped += len(ordered) - len(kept)
@@ -262,11 +293,37 @@ class Topology:
 
 def paired(rows: Rows) -> tuple[list[Pair], NDArray[np.intp]]:
     """Distinct (originator, responder), and which of them each row is."""
-    both = np.empty(len(rows), [("orig", "V16"), ("resp", "V16")])
-    both["orig"], both["resp"] = rows["orig_ip"], rows["resp_ip"]
-    unique, group = np.unique(both.view("V32"), return_inverse=True)
-    octets = [bytes(one) for one in unique.tolist()]
-    return [(one[:16], one[16:]) for one in octets], group.reshape(-1)
+    keys = pair_keys(rows)
+    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+    ends = [rows[name][first].tolist() for name in ("orig_ip", "resp_ip")]
+    pairs = [(bytes(a), bytes(b)) for a, b in zip(*ends, strict=True)]
+    return pairs, group.reshape(-1)
+
+
+def pair_keys(rows: Rows) -> NDArray[np.uint64]:
+    """A number for each pair of addresses: sorting these is ten times faster than sorting octets.
+
+    Who finds two pairs of one number has their traffic added up as one link: nothing else.
+    """
+    orig, resp = (
+        np.ascontiguousarray(rows[name]).view(np.uint64).reshape(-1, 2)
+        for name in ("orig_ip", "resp_ip")
+    )
+    a, b, c, d = MIX
+    made: NDArray[np.uint64] = orig[:, 0] * a + orig[:, 1] * b + resp[:, 0] * c + resp[:, 1] * d
+    return made ^ made >> np.uint64(32)
+
+
+def is_seen_at_home(pair: Pair, end: int, local: int) -> bool:
+    """Whether the tag of a connection is that of this end's own VLAN.
+
+    It is where the other end is in the same network, or not ours. Of two ends of ours in different
+    networks one is behind a router, and which one is not known.
+    """
+    if not local >> (1 - end) & 1:
+        return True
+    length = 15 if pair[end][:12] == MAPPED else 8
+    return pair[end][:length] == pair[1 - end][:length]
 
 
 def summed(group: NDArray[np.intp], values: NDArray[np.uint64], n: int) -> NDArray[np.float64]:
@@ -276,8 +333,9 @@ def summed(group: NDArray[np.intp], values: NDArray[np.uint64], n: int) -> NDArr
 
 def node_row(agent_id: str, address: bytes, node: Node) -> TopologyNodeRow:
     text = address_text(address)
+    vlan = node.vlan or (node.tag if node.mac else None)
     return TopologyNodeRow(
-        agent_id, text, text, node.mac, node.name, node.role, node.vlan, None,
+        agent_id, text, text, node.mac, node.name, node.role, vlan, None,
         listed(node.evidence), node.confidence, node.first_us, node.last_us,
     )  # fmt: skip
 

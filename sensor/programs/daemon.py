@@ -15,6 +15,7 @@ from uuid import uuid4
 from sensor._native.engine import Engine
 from sensor._native.faces import Window
 from sensor.capture.live import Interface
+from sensor.capture.routes import default_gateways
 from sensor.detect.detector import Detector
 from sensor.detect.rule import RuleSet
 from sensor.errors import CannotWrite, DamagedStore, SensorError
@@ -233,6 +234,7 @@ class Daemon:
             capture=Capture(files=[names], local=plan.local),
             detector=Detector(self._rules, agent_id=plan.agent_id, boot_id=""),
             hostname=plan.hostname,
+            topology=Topology(default_gateways({interface.name for interface in plan.interfaces})),
         )
 
     def _lane(self, index: int, plan: AgentPlan, run: Run) -> Lane:

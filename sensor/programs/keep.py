@@ -13,6 +13,7 @@ from sensor._native.faces import Rows, Window
 from sensor.detect.detector import Detector
 from sensor.errors import CannotWrite
 from sensor.flow.connections import connections_from_flows
+from sensor.metrics.geography import own
 from sensor.metrics.rows import rows_of
 from sensor.metrics.topology import Topology
 from sensor.model.rows import AgentRow, DetectionStateRow, SecurityEventRow, WindowRows
@@ -50,6 +51,7 @@ class Keeper:
     ) -> None:
         """`told` of the events that changed, once they are in the store."""
         self.store = store
+        own.use(store.regions())
         self._told = told
         self.run = run
         self.workspace_id = workspace_id

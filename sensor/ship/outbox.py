@@ -149,7 +149,8 @@ class Outbox:
                 if end > acknowledged:
                     whole = first > acknowledged
                     begin = first if whole else acknowledged + 1
-                    gaps.append(Gap(table, agent, boot, why, begin, end, rows if whole else None))
+                    run = boot or self.store  # logs of a CDN have none
+                    gaps.append(Gap(table, agent, run, why, begin, end, rows if whole else None))
         return gaps, last
 
     def acknowledge(self, batch: Batch, refused: int = 0) -> None:

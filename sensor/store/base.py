@@ -2,6 +2,7 @@
 
 from typing import Protocol, Self
 
+from sensor.model.address import Prefix
 from sensor.model.rows import DetectionStateRow, SecurityEventRow, WindowRows
 
 
@@ -25,6 +26,10 @@ class Store(Protocol):
 
     def open_events(self, agent_id: str) -> list[SecurityEventRow]:
         """Events of the agent that no run has resolved, oldest first; the newest 10,000."""
+        ...
+
+    def regions(self) -> list[tuple[Prefix, str]]:
+        """The operator's ranges and their names."""
         ...
 
     def close(self) -> None: ...

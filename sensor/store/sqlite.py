@@ -15,6 +15,7 @@ from typing import Any, Self
 from uuid import UUID, uuid5
 
 from sensor.errors import CannotWrite, DamagedStore, one_line
+from sensor.model.address import Prefix, pack_prefix
 from sensor.model.rows import (
     AgentRow,
     BandwidthSecond,
@@ -246,6 +247,12 @@ class SqliteStore:
         which = EventFilter(status="open", agent_id=agent_id)
         with self._explained():
             return [row for _, row in Events(self._db).matching(which, MOST_OPEN)][::-1]
+
+    def regions(self) -> list[tuple[Prefix, str]]:
+        """See Store.regions."""
+        with self._explained():
+            rows = self._db.execute("SELECT ip_range, region FROM geographic_regions").fetchall()
+        return [(pack_prefix(text), name) for text, name in rows]
 
     def _counted(self) -> int:
         row = self._db.execute("SELECT value FROM store_counters WHERE name = 'next_seq'")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
@@ -41,6 +42,7 @@ class Postgres:
             pytest.skip("no PostgreSQL server: apt-get install postgresql")
         self.bin = binaries
         self.data = folder / "data"
+        self.log = folder / "log"
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._user = None
@@ -50,9 +52,6 @@ class Postgres:
             except KeyError:
                 self._user = pwd.getpwnam("nobody")
             os.chown(folder, self._user.pw_uid, self._user.pw_gid)
-            for parent in [folder, *folder.parents]:
-                if parent.stat().st_uid == 0 and not parent.stat().st_mode & 1:
-                    parent.chmod(parent.stat().st_mode | 0o11)
         self._run("initdb", "-D", str(self.data), "-A", "trust", "-U", "sensor", "-N",
                   "-E", "UTF8", "--locale=C")  # fmt: skip
 
@@ -70,11 +69,12 @@ class Postgres:
         return f"postgresql://sensor@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
-        self._process = subprocess.Popen(
-            [self.bin / "postgres", "-D", self.data, "-p", str(self.port), "-h", "127.0.0.1",
-             "-k", "", "-c", "fsync=off", "-c", "max_connections=200"],
-            cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self._as(),
-        )  # fmt: skip
+        with open(self.log, "ab") as log:
+            self._process = subprocess.Popen(
+                [self.bin / "postgres", "-D", self.data, "-p", str(self.port), "-h", "127.0.0.1",
+                 "-k", "", "-c", "fsync=off", "-c", "max_connections=200"],
+                cwd="/", stdout=log, stderr=log, **self._as(),
+            )  # fmt: skip
         deadline = time.monotonic() + STARTS_WITHIN_S
         while True:
             try:
@@ -108,10 +108,12 @@ class Postgres:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[Postgres]:
-    server = Postgres(folder)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
+def postgres() -> Iterator[Postgres]:
+    """In a folder that its user can enter: pytest's are root's alone."""
+    with TemporaryDirectory(prefix="sensor-postgres-") as folder:
+        server = Postgres(Path(folder))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()

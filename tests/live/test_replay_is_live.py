@@ -22,9 +22,10 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root: network namespaces"),
 ]
 FILTER = "tcp port 8080 or udp port 9 or icmp"
-# Whose rows they are and when they were written; a file does not know what the kernel dropped.
+# Whose rows they are and when they were written; a file does not know what a daemon can miss.
 DECLARED = {
     "id", "agent_id", "boot_id", "seq", "network_id", "region", "created_at", "dropped",
+    "ring_freezes", "interface_gaps", "gap_ms", "windows_lost", "batches_lost", "clock_step_ms",
 }  # fmt: skip
 TABLES = (
     "connections", "network_performance_metrics", "bandwidth_seconds", "protocol_mix",

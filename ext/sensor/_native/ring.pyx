@@ -6,8 +6,8 @@ See packet(7) and the kernel's Documentation/networking/packet_mmap.rst. Made fr
 # Invariants: the block at `block` is ours (TP_STATUS_USER) while `left` > 0 or `used_up`; it is done
 # with when the next batch begins, so that the packets of a batch stay where they are. Blocks done
 # with are the last `finished - returned` before `block`: at most `keep_now`, and those after
-# `released`. They go back to the kernel in order. No record reaches beyond its block: what does is counted and
-# skipped.
+# `released`. They go back to the kernel in order. No record reaches beyond its block: what does
+# is counted and skipped.
 
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport UINT64_MAX, int32_t, uint8_t, uint16_t, uint32_t, uint64_t

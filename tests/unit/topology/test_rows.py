@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from sensor.analytics.topology import analyse
 from sensor.flow.locality import given
 from sensor.programs.keep import Keeper
 from sensor.programs.replay import Replay
 from sensor.store import topology as merging
+from sensor.store.opening import open_reading
+from sensor.store.reading import Scope
 from sensor.store.sqlite import SqliteStore
 from tests.traffic.capture import write
 from tests.traffic.lan import Lan
@@ -56,7 +59,7 @@ def test_a_planted_site(tmp_path: Path) -> None:
     db.close()
     assert set(found) == {PC, SERVER, GATEWAY, "203.0.113.77"}
     assert (found[PC]["mac"], found[GATEWAY]["mac"]) == ("02:00:00:00:aa:05", "02:00:00:00:aa:01")
-    assert (found[PC]["vlan"], found[SERVER]["vlan"]) == (10, 10)
+    assert (found[PC]["vlan"], found[SERVER]["vlan"]) == (10, None)  # behind the router
     assert found[SERVER]["role"] == "service"
     assert "serves:5432/tcp" in found[SERVER]["evidence"]
     assert (found["203.0.113.77"]["role"], found["203.0.113.77"]["evidence"]) == (
@@ -130,3 +133,33 @@ def test_more_than_there_is_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert set(kept) == {(PC, f"198.51.100.{n + 1}") for n in range(40, 60)}  # the busiest
     assert len(held) == 15
     assert evicted == 40 + 21 - 15
+
+
+def test_from_packets_to_the_single_point_of_failure(tmp_path: Path) -> None:
+    """Two VLANs behind one router, and the world: nothing but ARP says where the router is."""
+    lan = Lan()
+    hosts = {n: (f"10.0.10.{n}", bytes.fromhex(f"02000000aa{n:02x}")) for n in (5, 6)}
+    for n, (ip, mac) in hosts.items():
+        lan.arp(ip, mac, GATEWAY, GATEWAY_MAC)
+        lan.arp(GATEWAY, GATEWAY_MAC, ip, mac)
+        for port in range(3):
+            lan.exchange(ip, "198.51.100.9", 443, 900, vlan=10, sport=40000 + 10 * n + port)
+        lan.exchange(ip, SERVER, 5432, 100, vlan=10, sport=45000 + n)
+    lan.exchange(hosts[5][0], hosts[6][0], 22, 100, vlan=10)
+    with keep(lan, tmp_path) as db:
+        ((since, until),) = db.execute("SELECT min(first_packet), max(last_packet) FROM agents")
+    db.close()
+    reading = open_reading(str(tmp_path / "s.db"))
+    found = analyse(reading, Scope(since, until + 1, workspace_id="default"))
+    reading.close()
+    (spof,) = found["redundancy_analysis"]["single_points_of_failure"]
+    assert (spof["node"], spof["evidence"]) == (GATEWAY, ["arp", "only_way_out"])
+    assert (spof["connections_cut"], spof["pairs_cut"]) == (8, 4)
+    drawn = {
+        (e["source"], e["target"], e["kind"]) for e in found["edges"] if e["kind"] != "service"
+    }
+    assert drawn == {
+        (GATEWAY, "10.0.10.5", "l2"), (GATEWAY, "10.0.10.6", "l2"), (GATEWAY, "198.51.100.9", "l3"),
+        (GATEWAY, SERVER, "l3"), ("10.0.10.5", "10.0.10.6", "l2"),
+    }  # fmt: skip
+    assert found["redundancy_analysis"]["single_gateway"]["vlan 10"] == GATEWAY
