@@ -7,7 +7,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export SENSOR_JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format unit test-system install-service lab bench campaigns calibrate fuzz build dashboard clean
+.PHONY: help demo test lint format unit test-system install-service lab bench campaigns calibrate fuzz build \
+	dashboard screenshots clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -61,8 +62,11 @@ build: $(VENV)/ready  ## environment, native modules, dashboard; in place
 	$(BIN)/python setup.py -q build_ext --inplace
 	@.ci/dashboard --if-possible
 
-dashboard:  ## the dashboard alone, with its types, lint and component tests; needs Node.js
+dashboard:  ## types, lint and component tests of the dashboard, then its build into sensor/web (npm)
 	.ci/dashboard --check
+
+screenshots: build  ## the dashboard's states as pictures in build/screenshots; two go into docs/images
+	$(BIN)/python -m tests.web.screenshots
 
 $(VENV)/ready: pyproject.toml
 	@.ci/need

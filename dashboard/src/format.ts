@@ -78,7 +78,7 @@ export function percent(value: Figure): Shown {
   const share = value * 100;
   if (share === 0) return { number: "0", unit: "%" };
   if (Math.abs(share) < 0.001) return { number: "< 0.001", unit: "%" };
-  if (Math.abs(share) < 0.1) return { number: share.toFixed(3), unit: "%" };
+  if (Math.abs(share) < 0.1) return { number: String(Number(share.toFixed(3))), unit: "%" };
   // 99.98 % is not 100 %.
   const near = share > 99 && share < 100 ? Math.floor(share * 1000) / 1000 : null;
   if (near !== null) return { number: String(near), unit: "%" };

@@ -1,19 +1,21 @@
-"""`sensor demo`: a made capture with attacks and bad weather in it, replayed.
+"""`sensor demo`: a made capture with attacks and bad weather in it, replayed, then the dashboard.
 
-Ten minutes of packet time at a small site: clients all over the world use its web servers (HTTP and
+An hour of packet time at a small site: clients all over the world use its web servers (HTTP and
 TLS) and its name server, over IPv4 and IPv6. Into that go a port scan, a latency step, a loss
 episode, a slowloris and a SYN flood. What was put in is written beside the capture
 (`FILE.truth.json`), so that what the sensor says can be compared with what happened.
 
 Everything follows from the seed: the same seed gives the same bytes. Every address is from a
 private or documentation range (RFC 1918, 5737, 2544, 3849), so that no real party is accused.
-The capture point is the site's own link: the way to a local server takes `SITE_NS`.
+The capture point is the site's own link: the way to a local server takes `SITE_NS`. Where clients
+are is made up as well, and told to the sensor as an operator's own regions.
 """
 
 import ipaddress
 import json
 import random
 import struct
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,12 +24,15 @@ from typing import Any
 
 import click
 
-from sensor.errors import CannotWrite
+from sensor.errors import CannotWrite, UsageError
+from sensor.model.address import Prefix, pack_prefix
+from sensor.store.cdn import Additions
 
 START_NS = 1_767_614_400 * 10**9  # 2026-01-05T12:00:00Z
 SECOND = 10**9
 MS = 10**6
-DURATION_S = 600
+DURATION_S = 3600
+VISITS, QUESTIONS = 1.5, 3.0  # connections to the web and DNS queries per second
 SITE_NS = 150_000  # from the capture point to a local host and back
 SEGMENT_GAP_NS = 12_000  # one full segment at 1 Gbit/s
 RTO_NS = 200 * MS  # Linux's least retransmission timeout
@@ -38,17 +43,24 @@ LOCAL = ("10.20.0.0/24", "2001:db8:20::/64")
 WEB, SHOP, NAMES, PRINTER = "10.20.0.10", "10.20.0.20", "10.20.0.53", "10.20.0.30"
 WEB6, SHOP6 = "2001:db8:20::10", "2001:db8:20::20"
 
-SCAN_S = (60, 80)  # from, to: seconds after the start
-LATENCY_S = (150, 240)
-LOSS_S = (280, 360)
-SLOWLORIS_S = (380, 500)
-FLOOD_S = (540, 560)
+SCAN_S = (420, 440)  # from, to: seconds after the start
+LATENCY_S = (900, 1320)
+LOSS_S = (1740, 2100)
+SLOWLORIS_S = (2520, 2700)
+FLOOD_S = (3480, 3500)
 LATENCY_STEP_NS = 120 * MS
 LOSS_RATE = 0.04  # of the data segments that leave the site
 FLOOD_PER_SECOND = 1_500
 SCANNER, SLOW_CLIENT = "203.0.113.66", "203.0.113.99"
 SCANNED_PORTS, OPEN_PORTS = 1_000, (22, 631, 9100)
 SLOW_CONNECTIONS = 250
+# Made-up places: region, base round trip in ms, how many clients. Each has a part of TEST-NET-2
+# and of the documentation prefix for itself.
+HOME = "CH"
+PLACES = (
+    ("CH", 7, 14), ("DE", 14, 12), ("FR", 17, 8), ("GB", 24, 8), ("ES", 33, 5), ("US", 94, 12),
+    ("CA", 106, 4), ("BR", 188, 4), ("ZA", 166, 3), ("IN", 128, 5), ("JP", 224, 4), ("AU", 262, 3),
+)  # fmt: skip
 
 
 @dataclass
@@ -265,12 +277,28 @@ def arrivals(rng: random.Random, per_second: float) -> Iterator[float]:
         at += rng.expovariate(per_second)
 
 
+def prefixes(place: int) -> tuple[str, str]:
+    """Of a place by its number."""
+    return f"198.51.100.{place * 16}/28", f"2001:db8:{0x100 + place:x}::/48"
+
+
 def clients(rng: random.Random) -> list[tuple[str, int]]:
-    """Addresses outside and their round trips: near, far, and very far ones."""
-    four = [f"198.51.100.{host}" for host in rng.sample(range(1, 255), 60)]
-    six = [f"2001:db8:{net:x}::{rng.getrandbits(16):x}" for net in range(0x100, 0x114)]
-    return [(address, int(rng.choice((8, 25, 90)) * rng.uniform(0.8, 1.3) * MS))
-            for address in four + six]  # fmt: skip
+    """Addresses outside and their round trips; a quarter of them by IPv6."""
+    made = []
+    for place, (_, rtt_ms, how_many) in enumerate(PLACES):
+        four, six = (ipaddress.ip_network(prefix) for prefix in prefixes(place))
+        hosts = rng.sample(range(1, 15), how_many)
+        for number, host in enumerate(hosts):
+            net, offset = (four, host) if number % 4 else (six, rng.getrandbits(16) + 1)
+            made.append((str(net[offset]), int(rtt_ms * rng.uniform(0.8, 1.3) * MS)))
+    return made
+
+
+def regions() -> list[tuple[Prefix, str]]:
+    """What an operator would import: the site's own prefixes, and those of the places."""
+    own = [(pack_prefix(prefix), HOME) for prefix in LOCAL]
+    return own + [(pack_prefix(prefix), name) for place, (name, _, _) in enumerate(PLACES)
+                  for prefix in prefixes(place)]  # fmt: skip
 
 
 def conditions(wire: Wire, second: float, server: str, rtt_ns: int) -> tuple[int, float]:
@@ -283,7 +311,7 @@ def conditions(wire: Wire, second: float, server: str, rtt_ns: int) -> tuple[int
 def web_traffic(wire: Wire) -> None:
     rng, counts = wire.random, wire.truth.counts
     known = clients(rng)
-    for second in arrivals(rng, 7):
+    for second in arrivals(rng, VISITS):
         client, rtt_ns = rng.choice(known)
         server = rng.choice((WEB6, SHOP6) if ":" in client else (WEB, WEB, SHOP))
         rtt_ns, loss = conditions(wire, second, server, rtt_ns)
@@ -318,9 +346,10 @@ def web_traffic(wire: Wire) -> None:
 
 def name_service(wire: Wire) -> None:
     rng, counts = wire.random, wire.truth.counts
-    for second in arrivals(rng, 12):
+    known = [address for address, _ in clients(rng) if ":" not in address]
+    for second in arrivals(rng, QUESTIONS):
         at_ns = START_NS + int(second * SECOND)
-        client, server = (f"198.51.100.{rng.randint(1, 254)}", wire.port()), (NAMES, 53)
+        client, server = (rng.choice(known), wire.port()), (NAMES, 53)
         ident, draw = rng.getrandbits(16), rng.random()
         name = "nothing.demo.example" if draw < 0.05 else "www.demo.example"
         wire.udp(at_ns, client, server, dns_message(ident, name, 0x0100))
@@ -424,14 +453,11 @@ def make(path: Path, seed: int = 1) -> Truth:
 @click.option("--seed", type=int, default=1, show_default=True, help="Another seed, other bytes.")
 @click.pass_context
 def command(ctx: click.Context, out: Path, seed: int) -> int:
-    """Make ten minutes of traffic with attacks and bad weather in it, and replay it.
+    """Make an hour of traffic with attacks and bad weather in it, and replay it.
 
-    A database left by an earlier demo is replaced.
+    On a terminal the dashboard is served then, until Ctrl-C. A database left by an earlier demo
+    is replaced.
     """
-    group = ctx.parent.command if ctx.parent else None
-    replay = group.get_command(ctx, "replay") if isinstance(group, click.Group) else None
-    if replay is None:
-        raise click.UsageError("demo is part of the `sensor` command")
     database = out.with_name(out.name + ".db")
     try:
         truth = make(out, seed)
@@ -445,7 +471,35 @@ def command(ctx: click.Context, out: Path, seed: int) -> int:
         aim = episode.get("target") or " and ".join(episode.get("targets", ["the whole site"]))
         click.echo(f"  {when}  {episode['kind'].replace('_', ' ')}, {aim}")
     click.echo(f"Replaying it into {database}\n")
+    with Additions(str(database)) as additions:
+        additions.regions(regions())
     local = [part for prefix in LOCAL for part in ("--local", prefix)]
-    arguments = [str(out), "--db", str(database), *local]
-    with replay.make_context("replay", arguments, ctx.parent) as inner:
-        return int(replay.invoke(inner) or 0)
+    status = call(ctx, "replay", [str(out), "--db", str(database), *local])
+    if status == 0 and sys.stdin.isatty() and sys.stdout.isatty():
+        click.echo("\nThe dashboard on it, until Ctrl-C:")
+        return serve(ctx, database)
+    return status
+
+
+def serve(ctx: click.Context, database: Path) -> int:
+    """On the usual port, or any when that is taken; a demo without the server is no failure."""
+    try:
+        for port in ((), ("--port", "0")):
+            try:
+                return call(ctx, "serve", ["--store", str(database), *port])
+            except UsageError as error:
+                if port or "cannot listen" not in str(error):
+                    raise
+    except UsageError as error:
+        click.echo(f"No dashboard: {error}", err=True)
+    return 0
+
+
+def call(ctx: click.Context, name: str, arguments: list[str]) -> int:
+    """Another command of ours."""
+    group = ctx.parent.command if ctx.parent else None
+    command = group.get_command(ctx, name) if isinstance(group, click.Group) else None
+    if command is None:
+        raise click.UsageError("demo is part of the `sensor` command")
+    with command.make_context(name, arguments, ctx.parent) as inner:
+        return int(command.invoke(inner) or 0)

@@ -44,7 +44,35 @@ export function drawn(nodes: readonly TopologyNode[], edges: readonly TopologyEd
       return taken < MOST_IN_COLUMN;
     });
   const ids = new Set(shown.map((node) => node.id));
-  return { shown, links: edges.filter((edge) => ids.has(edge.source) && ids.has(edge.target)), traffic };
+  const between = edges.filter(({ source, target }) => source !== target && ids.has(source) && ids.has(target)); // prettier-ignore
+  return { shown, links: joined(between), traffic };
+}
+
+/** One line for a pair of nodes: the same octets are seen as a step of a path and as a service. */
+function joined(edges: readonly TopologyEdge[]): TopologyEdge[] {
+  const pairs = new Map<string, TopologyEdge>();
+  for (const edge of edges) {
+    const key = [edge.source, edge.target].sort().join(" ");
+    const other = pairs.get(key);
+    if (!other) {
+      pairs.set(key, edge);
+      continue;
+    }
+    const most = (name: "bytes" | "connections" | "errors" | "confidence") =>
+      other[name] === null ? edge[name] : Math.max(other[name], edge[name] ?? 0);
+    pairs.set(key, {
+      ...other,
+      kind: [...new Set([other.kind, edge.kind])].join(", "),
+      bytes: most("bytes"),
+      connections: most("connections"),
+      errors: most("errors"),
+      confidence: most("confidence"),
+      latency_avg_ms: other.latency_avg_ms ?? edge.latency_avg_ms,
+      evidence: [...new Set([...other.evidence, ...edge.evidence])],
+      is_critical: other.is_critical || edge.is_critical,
+    });
+  }
+  return [...pairs.values()];
 }
 
 function nameOf(node: TopologyNode): string {
@@ -71,8 +99,12 @@ export function NetworkTopologyGraph({ nodes, edges, highlightCriticalPaths }: P
   const option = useMemo(() => {
     const spots = layout(shown, links);
     const most = Math.max(1, ...links.map((edge) => edge.bytes ?? 0));
+    const axis = { type: "value" as const, min: 0, max: 1, show: false };
     return {
       animation: false,
+      grid: { left: 132, right: 132, top: 4, bottom: 4 },
+      xAxis: axis,
+      yAxis: { ...axis, inverse: true },
       tooltip: {
         ...TOOLTIP,
         trigger: "item",
@@ -102,19 +134,12 @@ export function NetworkTopologyGraph({ nodes, edges, highlightCriticalPaths }: P
       series: [
         {
           type: "graph" as const,
-          layout: "none" as const,
-          roam: false,
-          left: 104,
-          right: 128,
-          top: 14,
-          bottom: 8,
-          preserveAspect: false,
+          coordinateSystem: "cartesian2d" as const,
           data: shown.map((node) => {
             const spot = spots.get(node.id) ?? { x: 0, y: 0, side: "top" as const };
             return {
               id: node.id,
-              x: spot.x,
-              y: spot.y,
+              value: [spot.x, spot.y],
               symbol: SHAPES[node.role ?? ""] ?? "circle",
               symbolSize: node.is_spof ? 16 : 9,
               itemStyle: {

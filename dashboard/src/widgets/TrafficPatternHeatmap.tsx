@@ -1,6 +1,5 @@
-import { Fragment, useMemo } from "react";
 import type { Figure as Value, Heatmap } from "../api";
-import { mbps, text, ZONE } from "../format";
+import { mbps, text } from "../format";
 
 interface Props {
   patterns: Heatmap;
@@ -8,40 +7,16 @@ interface Props {
 }
 
 const HOURS = 24;
-const WEEK = 7 * HOURS;
-const DAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const LEVELS = 9;
-
-/**
- * The week's cells moved by whole hours from UTC to the viewer's zone; null when the zone's offset
- * has minutes, which cells of an hour cannot show.
- */
-export function inZone(mbpsUtc: readonly (readonly Value[])[], offsetMinutes: number): Value[][] | null {
-  if (offsetMinutes % 60 !== 0) return null;
-  const flat = mbpsUtc.flat();
-  const shift = offsetMinutes / 60;
-  return DAYS.map((_, day) =>
-    Array.from({ length: HOURS }, (_, hour) => {
-      const at = (((day * HOURS + hour - shift) % WEEK) + WEEK) % WEEK;
-      return flat[at] ?? null;
-    }),
-  );
-}
 
 /** Mean traffic by weekday and hour, the quiet and the busy ones of a week. */
 export function TrafficPatternHeatmap({ patterns }: Props) {
-  const offset = -new Date().getTimezoneOffset();
-  const isUtc = (patterns.timezone ?? "UTC") === "UTC";
-  const moved = useMemo(
-    () => (isUtc ? inZone(patterns.mbps, offset) : null),
-    [patterns, isUtc, offset],
-  );
-  const cells = moved ?? patterns.mbps;
-  const zone = moved ? ZONE : (patterns.timezone ?? "UTC");
+  const cells = patterns.mbps;
+  const zone = patterns.timezone ?? "UTC";
   const most = Math.max(0, ...cells.flat().map((value) => value ?? 0));
   const level = (value: Value) =>
     value === null ? "none" : most > 0 ? Math.round((value / most) * (LEVELS - 1)) : 0;
-  const days = moved ? DAYS : patterns.days;
+  const { days } = patterns;
   return (
     <div className="heat">
       <div className="table-box" tabIndex={0} role="region" aria-label="Traffic by weekday and hour">
@@ -80,9 +55,7 @@ export function TrafficPatternHeatmap({ patterns }: Props) {
       <p className="heat-scale">
         <span>0</span>
         {Array.from({ length: LEVELS }, (_, at) => (
-          <Fragment key={at}>
-            <i data-level={at} />
-          </Fragment>
+          <i key={at} data-level={at} />
         ))}
         <span>{text(mbps(most))}</span>
         <span className="muted zone">{zone}</span>
