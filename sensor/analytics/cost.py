@@ -139,7 +139,8 @@ def analyse(
     reducible_share: of the octets, 0..1, that compression and caching were *measured* to save;
     None: not known, and so is what it would save.
     """
-    found = usage(store, scope, billing.timezone if billing else "UTC")
+    timezone = billing.timezone if billing else "UTC"
+    found = usage(store, scope, timezone)
     p95_in, p95_out = p95(found.received), p95(found.sent)
     gb = [octets / 1e9 for octets in found.octets]
     elapsed = len(found.received) * SAMPLE_S * SECOND_US
@@ -153,7 +154,7 @@ def analyse(
         "sample_s": SAMPLE_S,
         "month_since": time_text(found.since),
         "until": time_text(found.until),
-        "month_to_date": True,
+        "month_to_date": month_of(found.until + 1, timezone) == found.since,
         "coverage": round(min(coverage, 1.0), 4),
         "hourly_share": round(found.coarse, 4),
         "estimated": found.coarse > 0 or coverage < LEAST_COVERED,

@@ -17,7 +17,16 @@ from sensor.analytics import (
 )
 from sensor.analytics.advice import optimizations
 from sensor.analytics.decomposition import DAY, decompose
-from sensor.analytics.series import Series, Traffic, heatmap, hourly, minutely, span_of, zone_of
+from sensor.analytics.series import (
+    Series,
+    Traffic,
+    heatmap,
+    hourly,
+    minutely,
+    span_of,
+    trimmed,
+    zone_of,
+)
 from sensor.analytics.timeframe import runs_of
 from sensor.store.reading import ReadingStore, Scope
 
@@ -83,7 +92,7 @@ def traffic_patterns(
 ) -> list[dict[str, Any]]:
     """One entry per kind that is asked for, in the specification's order."""
     wanted = set(pattern_types)
-    known = trimmed_hours(hours)
+    known = trimmed(hours)
     parts = None
     if wanted - {"burst"} and len(known.values) >= DECOMPOSED_DAYS * DAY:
         parts = decompose(known.values)
@@ -97,20 +106,6 @@ def traffic_patterns(
         if name in wanted
     ]
     return [*made, bursts.pattern(burst_analysis)] if "burst" in wanted else made
-
-
-def trimmed_hours(hours: Series) -> Series:
-    """Without the gaps at both ends."""
-    from_to = np.flatnonzero(hours.known)
-    if not len(from_to):
-        return Series(hours.start, hours.step_s, np.empty(0), hours.zone)
-    first, last = int(from_to[0]), int(from_to[-1])
-    return Series(
-        hours.start + first * hours.step_us,
-        hours.step_s,
-        hours.values[first : last + 1],
-        hours.zone,
-    )
 
 
 def peaks(hours: Series, minutes: Series) -> dict[str, Any]:
@@ -170,5 +165,4 @@ def coverage(hours: Series) -> dict[str, Any]:
         "known_hours": known,
         "hours": len(hours.values),
         "share": round(known / len(hours.values), 6) if len(hours.values) else 0.0,
-        "agents_are_added_up": True,
     }

@@ -305,6 +305,7 @@ def test_cost_of_a_month(history: SqliteReading) -> None:
     answer = cost.analyse(history, SCOPE, price, reducible_share=0.2)
     assert microseconds(answer["month_since"]) == day(56)
     assert answer["samples"] == 4 * 288
+    assert answer["month_to_date"] is True
     assert answer["p95_in_mbps"] == pytest.approx(ninety_fifth, rel=0.01)
     assert answer["current_bandwidth_cost"] == pytest.approx(2.5 * answer["p95_in_mbps"])
     saved = answer["current_bandwidth_cost"] * 0.2
@@ -315,6 +316,10 @@ def test_cost_of_a_month(history: SqliteReading) -> None:
     assert volume["current_bandwidth_cost"] == pytest.approx(0.08 * gb, rel=1e-3)
     assert volume["optimized_bandwidth_cost"] is None
     assert "not known" in volume["reasons"]["optimized_bandwidth_cost"]
+    november = cost.analyse(history, Scope(START, day(56), (), WORKSPACE), price)
+    assert november["month_to_date"] is False
+    assert november["hourly_share"] == pytest.approx(16 / 30, abs=0.01)
+    assert november["estimated"] is True
     free = cost.analyse(history, SCOPE, None)
     assert free["current_bandwidth_cost"] is None
     assert free["reasons"]["cost_analysis"] == "no price is configured"
