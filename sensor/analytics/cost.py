@@ -4,7 +4,7 @@ Null without a price. 95th percentile as providers bill it: 5-minute means of ea
 the month, the highest 5 % left out, the next one is paid for, of the direction that has more.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -16,7 +16,6 @@ from sensor.analytics.series import (
     DAY_US,
     HOUR_S,
     HOUR_US,
-    WINDOWS_KEPT_US,
     Values,
     zone_of,
 )
@@ -77,7 +76,7 @@ def month_of(until: int, timezone: str) -> int:
 def usage(store: ReadingStore, scope: Scope, timezone: str) -> Usage:
     """The newest calendar month of the scope, as far as it is kept."""
     since = month_of(scope.until, timezone)
-    recent = max(since, (scope.until - WINDOWS_KEPT_US) // HOUR_US * HOUR_US + HOUR_US)
+    recent = windows_from(store, replace(scope, since=since))
     fine = Scope(recent, scope.until, scope.agent_ids, scope.workspace_id)
     received, sent = rates(store, fine, SAMPLE_S)
     coarse = 0
@@ -88,6 +87,20 @@ def usage(store: ReadingStore, scope: Scope, timezone: str) -> Usage:
         received, sent = (np.concatenate(p) for p in zip(sides, (received, sent), strict=True))
     n = len(received)
     return Usage(since, scope.until, received, sent, coarse / n if n else 0.0)
+
+
+def windows_from(store: ReadingStore, scope: Scope) -> int:
+    """The first whole hour that is still kept as windows; the scope's end when none is.
+
+    Asked and not computed: windows expire by the newest packet, and sooner when room is short.
+    """
+    health = store.health(scope, HOUR_S)
+    windows = health["bucket"][np.nan_to_num(health["windows"]) > 0]
+    if not len(windows):
+        return scope.until
+    first = int(windows[0])
+    # The hour in which windows begin is whole only if it is the scope's first.
+    return min(scope.since if first <= scope.since else first + HOUR_US, scope.until)
 
 
 def rates(store: ReadingStore, scope: Scope, step_s: int) -> tuple[Values, Values]:
@@ -163,7 +176,7 @@ def analyse(
     reasons = figures["reasons"]
     if found.coarse:
         reasons["p95_in_mbps"] = reasons["p95_out_mbps"] = (
-            "days before the newest 14 are known by hour: a lower bound"
+            "the older days are known by hour only: a lower bound"
         )
     if billing is None:
         reasons["cost_analysis"] = "no price is configured"

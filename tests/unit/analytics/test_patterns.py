@@ -318,8 +318,15 @@ def test_cost_of_a_month(history: SqliteReading) -> None:
     assert "not known" in volume["reasons"]["optimized_bandwidth_cost"]
     november = cost.analyse(history, Scope(START, day(56), (), WORKSPACE), price)
     assert november["month_to_date"] is False
-    assert november["hourly_share"] == pytest.approx(16 / 30, abs=0.01)
     assert november["estimated"] is True
+    # Minutes are kept of the newest 14 days of all, the last ten of November; half a day is missing.
+    assert november["hourly_share"] == pytest.approx(19.5 / 29.5, abs=0.002)
+    old = rates(TRUTH, np.arange(START, MINUTES_FROM, MINUTE), 1).reshape(-1, 60).mean(axis=1)
+    new = rates(TRUTH, np.arange(MINUTES_FROM, END, MINUTE), 2).reshape(-1, 5).mean(axis=1)
+    seen = np.r_[26 * 24 : 31 * 24 + 6, 31 * 24 + 18 : 46 * 24]
+    november_samples = np.sort(np.r_[np.repeat(old[seen], 12), new[: 10 * 288]])
+    top = november_samples[len(november_samples) - 1 - len(november_samples) // 20]
+    assert november["p95_in_mbps"] == pytest.approx(top * RECEIVED, rel=0.01)
     free = cost.analyse(history, SCOPE, None)
     assert free["current_bandwidth_cost"] is None
     assert free["reasons"]["cost_analysis"] == "no price is configured"
