@@ -319,7 +319,7 @@ def test_cost_of_a_month(history: SqliteReading) -> None:
     november = cost.analyse(history, Scope(START, day(56), (), WORKSPACE), price)
     assert november["month_to_date"] is False
     assert november["estimated"] is True
-    # Minutes are kept of the newest 14 days of all, the last ten of November; half a day is missing.
+    # Minutes: the newest 14 days of all, so the last ten of November; half a day is missing.
     assert november["hourly_share"] == pytest.approx(19.5 / 29.5, abs=0.002)
     old = rates(TRUTH, np.arange(START, MINUTES_FROM, MINUTE), 1).reshape(-1, 60).mean(axis=1)
     new = rates(TRUTH, np.arange(MINUTES_FROM, END, MINUTE), 2).reshape(-1, 5).mean(axis=1)
