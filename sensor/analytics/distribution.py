@@ -1,6 +1,7 @@
 """How network latency was distributed: the histogram behind the percentiles of a period or step."""
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -8,7 +9,6 @@ from typing import Any
 from sensor.analytics.figures import merged, percentiles_ms, time_text
 from sensor.analytics.timeframe import BadTimeframe, Period
 from sensor.store.reading import ReadingStore
-from sensor.store.slots import Slots
 
 # Edges of bins, us: ISO 3's R10, ten a decade, from 1 us to 1000 s.
 R10 = (1.0, 1.25, 1.6, 2.0, 2.5, 3.15, 4.0, 5.0, 6.3, 8.0)
@@ -45,7 +45,7 @@ def analyse(
     }
 
 
-def bins(slots: Slots) -> list[dict[str, Any]]:
+def bins(slots: Mapping[int, int]) -> list[dict[str, Any]]:
     """Samples above `from_ms` and up to `to_ms`, from the first bin with some to the last.
 
     A slot of the histogram counts where its largest value is: at most a slot's width (0.1 %) off.

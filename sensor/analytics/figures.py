@@ -6,7 +6,7 @@ from typing import Any
 
 from sensor.model.time import rfc3339
 from sensor.store.reading import Columns, Latency
-from sensor.store.slots import add_slots
+from sensor.store.slots import added as added_slots
 
 MEGABIT = 1e6
 
@@ -91,7 +91,7 @@ def merged(parts: Iterable[Latency]) -> Latency:
         into.max_us = most(into.max_us, part.max_us)
         into.jitter_count += part.jitter_count
         into.jitter_sum_us += part.jitter_sum_us
-        add_slots(into.slots, part.slots)
+    into.slots = added_slots([part.slots for part in found])
     return into
 
 

@@ -64,7 +64,7 @@ def analyse(
             scope,
             fine,
             places,
-            merged(store.latency(scope, None)),
+            merged(latency),
             seconds,
             include_geographic=include_geographic,
             capacity_mbps=capacity_mbps,

@@ -42,13 +42,14 @@ def coarser(steps: Columns, step_s: int) -> Columns:
         return steps
     step = step_s * SECOND_US
     buckets, first = np.unique(steps["bucket"] // step * step, return_index=True)
-    made = {"bucket": buckets}
-    for name in steps.keys() - {"bucket"}:
-        unknown = np.isnan(steps[name])
-        sums = np.add.reduceat(np.where(unknown, 0, steps[name]), first)
-        nothing = np.logical_and.reduceat(unknown, first)
-        made[name] = np.where(nothing, np.nan, sums)
-    return made
+    if len(first) == len(steps["bucket"]):
+        return {**steps, "bucket": buckets}
+    names = [name for name in steps if name != "bucket"]
+    values = np.stack([steps[name] for name in names])
+    unknown = np.isnan(values)
+    sums = np.add.reduceat(np.where(unknown, 0, values), first, axis=1)
+    sums[np.logical_and.reduceat(unknown, first, axis=1)] = np.nan
+    return {"bucket": buckets, **dict(zip(names, sums, strict=True))}
 
 
 def timeline(

@@ -21,6 +21,7 @@ from sensor.store.central import EVENTS, HOURS, METRICS, tables
 from sensor.store.events import EventFilter, Stored
 from sensor.store.hours import HOUR_US
 from sensor.store.reading import KEYS, Closed, Columns, Latency, Scope
+from sensor.store.slots import Slots, samples_of
 from sensor.store.sqlite_reading import (
     BINS,
     HOUR_S,
@@ -328,12 +329,15 @@ class CentralReading(ABC):
         made = self._figures(ask, rest, step, keys, figures)
         chosen = [f"{part} AS k{n}" for n, part in enumerate([step, *self._parts(keys)])]
         names = [f"k{n}" for n in range(len(chosen))]
+        slots: dict[tuple[int, tuple[str | None, ...]], Slots] = {}
         for bucket, *rest_of_row in self._all(
             self.dialect.slots(names, f"{', '.join(chosen)}, {SLOTS} FROM {rest}"), ask
         ):
             *key, us, n = rest_of_row
-            into = made[int(bucket), tuple(key)].slots
+            into = slots.setdefault((int(bucket), tuple(key)), {})
             into[int(us)] = into.get(int(us), 0) + int(n)
+        for at, found in slots.items():
+            made[at].slots = samples_of(found)
         return made
 
     def _figures(

@@ -12,6 +12,7 @@ from sensor.store.tables import (
     DETECTION,
     EVENTS_2,
     HEALTH_4,
+    HOURS_6,
     SCHEMA_1,
     SHIPPING_3,
     SHIPPING_5,
@@ -83,7 +84,14 @@ def m0005_deletions(db: Database) -> None:
         db.conn.execute(f"DROP TABLE {name}")
     for statement in statements(SHIPPING_5 + DELETED_5):
         db.conn.execute(statement)
-    db.conn.execute("PRAGMA user_version = 5")  # the last step sets tables.CURRENT
+    db.conn.execute("PRAGMA user_version = 5")
+
+
+@migrations()
+def m0006_hours(db: Database) -> None:
+    for statement in statements(HOURS_6):
+        db.conn.execute(statement)
+    db.conn.execute("PRAGMA user_version = 6")  # the last step sets tables.CURRENT
 
 
 def migrate(connection: sqlite3.Connection) -> None:

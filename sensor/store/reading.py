@@ -6,7 +6,7 @@ still has at the finest resolution that covers the period (windows, then hours).
 may block the writer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sensor.model.rows import AgentRow
 from sensor.store.events import EventFilter, Stored
-from sensor.store.slots import Slots, percentiles
+from sensor.store.slots import NOTHING, percentiles
 
 Columns = dict[str, NDArray[Any]]
 KEYS = ("agent_id", "endpoint", "region", "app", "role")  # what `by` may name
@@ -58,7 +58,7 @@ class Latency:
     max_us: int | None = None
     jitter_count: int = 0
     jitter_sum_us: int = 0
-    slots: Slots = field(default_factory=dict)
+    slots: Mapping[int, int] = field(default_factory=lambda: NOTHING)  # see sensor.store.slots
     ranks: dict[tuple[int, ...], list[int]] = field(default_factory=dict, repr=False, compare=False)
 
     def percentiles_us(self, *wanted: int) -> list[int]:

@@ -23,11 +23,10 @@ from sensor.store.hour_cache import PIECE_US, HourCache
 from sensor.store.hours import HOUR_US
 from sensor.store.queries import open_readonly
 from sensor.store.reading import KEYS, Closed, Columns, Latency, Scope
-from sensor.store.slots import Merger, add_texts
+from sensor.store.slots import NOTHING, Merger, add_texts
 from sensor.store.sqlite_words import (
     CDN_KEYS,
     COUNTERS,
-    ENDPOINTS,
     HEALTH,
     HEALTH_SUMS,
     INNER_HOURLY,
@@ -50,11 +49,13 @@ MOST_BINS = 86_400  # seconds that bins() answers
 LOOK_BACK = 4096  # newest rows of a run that tell how long its windows are
 LONG_WINDOW_S = 60  # a run with windows this long has its usual length
 HOUR_S = 3600
-DAY_US = 24 * HOUR_US
+BLOCKS_US = (24 * HOUR_US, 6 * HOUR_US)
+PARTS_US = (6 * HOUR_US, HOUR_US, PIECE_US)
 PIECE_S = PIECE_US // 1_000_000
 T = TypeVar("T")
 NETWORK_KIND = "tcp_rtt"
 BINS = ("bins_in", "bins_out", "bins_other")
+BINS_WEIGHT = 16  # of five minutes of bins, in other answers
 MOST_NEWS = 200_000  # new rows beyond which nothing that was kept is worth keeping
 NEXT_SEQ = "SELECT value FROM store_counters WHERE name = 'next_seq'"
 TOUCHED = " UNION ".join(
@@ -208,7 +209,7 @@ class SqliteReading:
             else:
                 since, until = first_hour, oldest // HOUR_US * HOUR_US
             bound = {"agent": agent, "since": since, "until": until}
-            if until > since and self._all(f"{ENDPOINTS} SELECT 1 {OF_HOURS} LIMIT 1", bound):
+            if until > since and self._all(f"SELECT 1 {OF_HOURS} LIMIT 1", bound):
                 return True
         return False
 
@@ -247,9 +248,19 @@ class SqliteReading:
                 cache.put(since, until, asked, found, seq)
             return found
 
+        def composed(since: int, until: int) -> T:
+            """A block of its parts when most of them are kept already."""
+            length = next(n for n in PARTS_US if n < until - since)
+            within = [(at, at + length) for at in range(since, until, length)]
+            have = sum(cache.get(a, b, asked) is not None for a, b in within)
+            if have * 2 <= len(within):
+                return part(since, until)
+            answer = part if length == PIECE_US else composed
+            return add([kept(a, b, answer) for a, b in within])
+
         def whole(since: int, until: int) -> T:
             spans = self._spans(scope, since, until)
-            return add([kept(a, b, part) for a, b in spans]) if spans else part(since, since)
+            return add([kept(a, b, composed) for a, b in spans]) if spans else part(since, since)
 
         # The newest hour is still written to: what is before it is kept as one.
         newest = (self.newest(scope) or 0) // HOUR_US * HOUR_US
@@ -259,11 +270,24 @@ class SqliteReading:
             for since, until in pieces(a, b):
                 is_whole = until - since == PIECE_US
                 made.append(kept(since, until, part) if is_whole else part(since, until))
+        if scope.since < first < settled:
+            self._ahead(cache, seq, asked, first, part)
         return add(made) if len(made) > 1 else made[0]
 
+    @staticmethod
+    def _ahead(
+        cache: HourCache, seq: int, asked: Hashable, hour: int, ask: Callable[[int, int], object]
+    ) -> None:
+        """A period that goes on loses its first whole hour next, piece by piece: asks for one of
+        these each time, so that not all are missing at once."""
+        for since, until in pieces(hour, hour + HOUR_US):
+            if cache.get(since, until, asked) is None:
+                cache.put(since, until, asked, ask(since, until), seq)
+                return
+
     def _spans(self, scope: Scope, first: int, last: int) -> list[tuple[int, int]]:
-        """Days, and hours where the day is not whole, in which a run of the scope's agents had
-        packets."""
+        """Days, quarters of a day or hours, the longest that fit, in which a run of the scope's
+        agents had packets."""
         begun: set[int] = set()
         for run in self._runs(scope):
             if run.first_packet is not None and run.last_packet is not None:
@@ -271,9 +295,9 @@ class SqliteReading:
                 begun.update(range(since, min(last, run.last_packet + 1), HOUR_US))
         spans: dict[tuple[int, int], None] = {}
         for hour in sorted(begun):
-            day = hour // DAY_US * DAY_US
-            is_whole = first <= day and day + DAY_US <= last
-            spans[(day, day + DAY_US) if is_whole else (hour, hour + HOUR_US)] = None
+            starts = ((hour // length * length, length) for length in BLOCKS_US)
+            fitting = ((at, at + n) for at, n in starts if first <= at and at + n <= last)
+            spans[next(fitting, (hour, hour + HOUR_US))] = None
         return list(spans)
 
     def _advance(self, cache: HourCache) -> int:
@@ -323,7 +347,7 @@ class SqliteReading:
         for agent in self._who(scope):
             # An hour's windows are those of the endpoint that was seen in most of them.
             rows += self._all(
-                f"{ENDPOINTS} SELECT {', '.join(['bucket', *keys])}, sum(windows), sum(counted),"  # noqa: S608
+                f"SELECT {', '.join(['bucket', *keys])}, sum(windows), sum(counted),"  # noqa: S608
                 f" {OUTER_HOURLY} FROM (SELECT {step_of('hour', step_s)} AS bucket,"
                 f" {grouped}, max(windows) AS windows, count(*) AS counted, {INNER_HOURLY}"
                 f" {OF_HOURS} GROUP BY {grouped}) GROUP BY {', '.join(['bucket', *keys])}",
@@ -364,6 +388,12 @@ class SqliteReading:
                 if begin < end:
                     part = replace(scope, since=begin, until=end)
                     parts.append(self._by_hour(asked, part, step_s, ask_windows, merge_groups))
+            if self._cache is not None and scope.since < since < until:
+                kept = asked, step_s, tuple(self._who(scope))
+                self._ahead(
+                    self._cache, self._advance(self._cache), kept, since,
+                    lambda begin, end: ask_windows(replace(scope, since=begin, until=end)),
+                )  # fmt: skip
             made = merge_groups(parts)
         else:
             made = self._by_hour(asked, scope, step_s, ask_windows, merge_groups)
@@ -386,7 +416,7 @@ class SqliteReading:
         texts: dict[int, list[str]] = {}
         for agent in self._who(scope):
             for bucket, *rest in self._each(
-                f"{ENDPOINTS} SELECT {columns}, latency_count, latency_sum_us, latency_min_us,"
+                f"SELECT {columns}, latency_count, latency_sum_us, latency_min_us,"
                 f" latency_max_us, jitter_count, jitter_sum_us, latency_slots {OF_HOURS}"
                 " AND (latency_count > 0 OR jitter_count > 0)",
                 {"agent": agent, "since": scope.since, "until": scope.until},
@@ -438,7 +468,7 @@ class SqliteReading:
             same = histograms.get(at)
             if (same.count if same else 0) != latency.count:
                 return None
-            latency.slots = same.slots if same else {}
+            latency.slots = same.slots if same else NOTHING
         return made
 
     def _kind_latency(self, scope: Scope, step_s: int | None, keys: list[str], kind: str) -> Groups:
@@ -464,7 +494,7 @@ class SqliteReading:
             if blob is not None:
                 mergers.setdefault(id(latency), (latency, Merger()))[1].add(blob)
         for latency, merger in mergers.values():
-            latency.slots = merger.slots()
+            latency.slots = merger.samples()
         return made
 
     def kinds(self, scope: Scope) -> list[str]:
@@ -497,6 +527,24 @@ class SqliteReading:
         return columns_of(rows, ["bucket", *sides, "seconds", "peak_in", "peak_out"])
 
     def bins(self, scope: Scope) -> Columns:
+        cache = self._cache
+        if cache is None or scope.until - scope.since > HOUR_US:
+            return self._bins(scope)
+        seq = self._advance(cache)
+        asked = ("bins", tuple(self._who(scope)))
+        made = []
+        for since, until in pieces(scope.since, scope.until):
+            found = cache.get(since, until, asked)
+            if found is None:
+                found = self._bins(replace(scope, since=since, until=until))
+                if until - since == PIECE_US:
+                    cache.put(since, until, asked, found, seq, BINS_WEIGHT)
+            made.append(found)
+        if not made:
+            return self._bins(scope)
+        return {name: np.concatenate([part[name] for part in made]) for name in made[0]}
+
+    def _bins(self, scope: Scope) -> Columns:
         where, bound = self._in(scope)
         rows = self._all(
             f"SELECT timestamp, {', '.join(BINS)} FROM bandwidth_seconds WHERE {where}"  # noqa: S608

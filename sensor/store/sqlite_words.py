@@ -1,7 +1,6 @@
 """The words of SqliteReading: columns, sums and buckets in SQLite's SQL."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +9,7 @@ from sensor.model.rows import MetricsRow
 from sensor.store.hours import LOSS as HOUR_LOSS
 from sensor.store.hours import SUMS as HOUR_SUMS
 from sensor.store.reading import KEYS, Columns, Latency
-from sensor.store.slots import add_slots
+from sensor.store.slots import added
 
 SECOND_US = 1_000_000
 NOT_COUNTERS = frozenset((
@@ -44,19 +43,8 @@ CDN_KEYS = {
     "host": "host",
     "bucket": "timestamp / 300000000 * 300000000",
 }
-# The endpoints of one agent by their index: (agent_id, endpoint, hour) has no index by hour.
-ENDPOINTS = """
-    WITH RECURSIVE known(name) AS (
-        SELECT min(endpoint) FROM metrics_hourly WHERE agent_id = :agent
-        UNION ALL
-        SELECT (SELECT min(endpoint) FROM metrics_hourly
-                WHERE agent_id = :agent AND endpoint > known.name)
-        FROM known WHERE known.name IS NOT NULL
-    )
-"""
 OF_HOURS = """
-    FROM known CROSS JOIN metrics_hourly ON agent_id = :agent AND endpoint = known.name
-    AND hour >= :since AND hour < :until
+    FROM metrics_hourly WHERE agent_id = :agent AND hour >= :since AND hour < :until
 """
 TEXT = frozenset((
     *KEYS, "boot_id", "leaf", "node", "ip", "mac", "name", "evidence", "source", "target", "kind",
@@ -120,52 +108,61 @@ def add_figures(
 
 def folded(parts: Sequence[Columns], keys: Sequence[str], maxima: Sequence[str] = ()) -> Columns:
     """Rows of equal keys added up, in the order of the keys; NaN stays where all are NaN."""
-    names = list(parts[0])
     if len(parts) == 1 and not maxima:
         return parts[0]
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
-    rows = list(zip(*(joined[name].tolist() for name in keys), strict=True))
-    try:
-        ordered = sorted(set(rows))
-    except TypeError:  # some are None
-        ordered = sorted(set(rows), key=lambda key: [(part is not None, part) for part in key])
-    numbers = {key: n for n, key in enumerate(ordered)}
-    group = np.array([numbers[row] for row in rows], np.int64)
-    made = columns_of(ordered, keys)
-    for name in names:
-        if name in made:
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if len(parts) > 1 and list(keys) == ["bucket"] and (np.diff(joined["bucket"]) > 0).all():
+        return joined  # one after the other
+    made, group = grouped(joined, keys)
+    order = np.argsort(group, kind="stable")
+    first = np.flatnonzero(np.diff(group[order], prepend=-1))
+    for names, add, none in (
+        ([n for n in joined if n not in keys and n not in maxima], np.add, 0.0),
+        ([n for n in joined if n in maxima], np.maximum, -np.inf),
+    ):
+        if not names or not len(first):
+            made.update({name: joined[name] for name in names})
             continue
-        values = joined[name]
-        is_known = ~np.isnan(values)
-        if name in maxima:
-            sums = np.full(len(ordered), -np.inf)
-            np.maximum.at(sums, group[is_known], values[is_known])
-        else:
-            sums = np.bincount(group[is_known], values[is_known], len(ordered))
-        some = np.bincount(group[is_known], minlength=len(ordered))
-        made[name] = np.where(some > 0, sums, np.nan)
-    return {name: made[name] for name in names}
+        values = np.stack([joined[name] for name in names])[:, order]
+        unknown = np.isnan(values)
+        sums = add.reduceat(np.where(unknown, none, values), first, axis=1)
+        sums[np.logical_and.reduceat(unknown, first, axis=1)] = np.nan
+        made.update(zip(names, sums, strict=True))
+    return {name: made[name] for name in joined}
+
+
+def grouped(rows: Columns, keys: Sequence[str]) -> tuple[Columns, NDArray[np.int64]]:
+    """The different keys in their order, and which of them each row has."""
+    if len(keys) == 1 and keys[0] in EXACT:
+        values, group = np.unique(rows[keys[0]], return_inverse=True)
+        return {keys[0]: values}, group
+    found = list(zip(*(rows[name].tolist() for name in keys), strict=True))
+    try:
+        ordered = sorted(set(found))
+    except TypeError:  # some are None
+        ordered = sorted(set(found), key=lambda key: [(part is not None, part) for part in key])
+    numbers = {key: n for n, key in enumerate(ordered)}
+    return columns_of(ordered, keys), np.array([numbers[row] for row in found], np.int64)
 
 
 def merge_groups(parts: Sequence[Groups]) -> Groups:
     """The sum of the parts, which stay as they are."""
-    made: Groups = {}
-    shared: set[tuple[int, Key]] = set()  # groups that are still some part's own
+    found: dict[tuple[int, Key], list[Latency]] = {}
     for part in parts:
         for at, group in part.items():
-            found = made.get(at)
-            if found is None:
-                made[at] = group
-                shared.add(at)
-                continue
-            if at in shared:
-                shared.remove(at)
-                found = made[at] = replace(found, slots=dict(found.slots), ranks={})
+            found.setdefault(at, []).append(group)
+    made: Groups = {}
+    for at, groups in found.items():
+        if len(groups) == 1:
+            made[at] = groups[0]
+            continue
+        into = made[at] = Latency(*at)
+        for group in groups:
             add_figures(
-                found, group.count, group.sum_us, group.min_us, group.max_us, group.jitter_count,
+                into, group.count, group.sum_us, group.min_us, group.max_us, group.jitter_count,
                 group.jitter_sum_us,
             )  # fmt: skip
-            add_slots(found.slots, group.slots)
+        into.slots = added([group.slots for group in groups])
     return made
 
 

@@ -9,7 +9,7 @@ A migration that has shipped is never edited: what changes comes as a further mi
 """
 
 APPLICATION_ID = 0x53454E53  # "SENS": tells whose database it is
-CURRENT = 5  # user_version after the last migration
+CURRENT = 6  # user_version after the last migration
 
 METRICS = """
 CREATE TABLE network_performance_metrics ( -- What one agent had with one endpoint in one window; the specification's columns, then ours.
@@ -549,3 +549,7 @@ CREATE TABLE deleted_ranges ( -- What retention deleted of the numbered tables; 
     deleted_at INTEGER NOT NULL -- us since 1970 UTC, wall clock
 ) STRICT;
 """
+
+# ---- schema 6: hours are asked for by time
+
+HOURS_6 = "CREATE INDEX idx_metrics_hourly_hour ON metrics_hourly(agent_id, hour);"

@@ -325,3 +325,42 @@ def test_what_is_kept_gives_way_to_what_is_written(tmp_path: Path) -> None:
                 assert sum(g.count for g in latency) == len(truth.of(T0, T0 + 4 * HOUR))
         reading.close()
         other.close()
+
+
+def test_what_is_kept_of_a_period_that_goes_on(tmp_path: Path) -> None:
+    """Hour by hour over a day's end, while windows are written: as if nothing were kept."""
+    path, cache, rng = str(tmp_path / "s.db"), HourCache(), random.Random(5)
+    with SqliteStore(path) as store:
+        kept, fresh = SqliteReading(path, cache), SqliteReading(path)
+        for n in range(110):
+            at = SINCE + n * 17 * MINUTE
+            store.write_window(window(at, rng, Truth()))
+            until = at + rng.randrange(1, 60) * US
+            for length in (HOUR, 8 * HOUR):
+                scope = Scope(until - length, until, (AGENT,))
+                for step in (60, 300, None):
+                    one, other = kept.metrics(scope, step), fresh.metrics(scope, step)
+                    assert all(np.array_equal(one[x], other[x], equal_nan=x != "bucket")
+                               for x in other)  # fmt: skip
+                    assert kept.latency(scope, step) == fresh.latency(scope, step)
+                assert kept.latency(scope, None, ("endpoint",)) == fresh.latency(
+                    scope, None, ("endpoint",)
+                )
+            scope = Scope(until - HOUR, until, (AGENT,))
+            one, other = kept.bins(scope), fresh.bins(scope)
+            assert all(np.array_equal(one[name], other[name]) for name in other)
+        kept.close()
+        fresh.close()
+
+
+def test_a_room_that_is_full_loses_the_oldest() -> None:
+    cache = HourCache(room=20)
+    for n in range(5):
+        cache.put(n, n + 1, "few", n, 0)
+    cache.get(0, 1, "few")
+    cache.put(9, 10, "large", "bins", 0, 16)
+    assert [cache.get(n, n + 1, "few") for n in range(5)] == [0, None, 2, 3, 4]
+    cache.put(10, 11, "large", "bins", 0, 16)
+    assert cache.get(9, 10, "large") is None
+    cache.put(10, 11, "late", "old", seq=-1)  # asked before what was written since
+    assert cache.get(10, 11, "late") is None
