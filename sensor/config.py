@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
@@ -57,6 +58,7 @@ Name = Annotated[str, Meta(pattern=NAME)]
 Interface = Annotated[str, Meta(pattern=INTERFACE)]
 Vlan = Annotated[int, Meta(ge=0, le=4094)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
+Price = Annotated[float, Meta(ge=0, le=1e9)]
 Severity = Literal["info", "low", "medium", "high", "critical"]
 
 
@@ -151,6 +153,37 @@ class Ship(Table, frozen=True):
     ] = ()
 
 
+class Billing(Table, frozen=True):
+    """What traffic costs, by link, as its provider bills it. Without a model there is no cost."""
+
+    model: Annotated[
+        Literal["none", "p95", "gb_transfer", "flat"],
+        Meta(description="95th percentile of 5-minute means, volume, or a fixed price"),
+    ] = "none"
+    rate: Annotated[
+        Price, Meta(description="per Mbps and month, per GB (10^9 octets), or per month")
+    ] = 0.0
+    commit: Annotated[Price, Meta(description="least Mbps or GB that is paid for")] = 0.0
+    currency: Annotated[Short, Meta(description="of all prices")] = ""
+    direction: Annotated[
+        Literal["max", "in", "out", "sum"],
+        Meta(description="which octets are charged; max: the larger direction"),
+    ] = "max"
+    timezone: Annotated[Short, Meta(description="of the month, as Europe/Zurich")] = "UTC"
+    implementation_cost: Annotated[
+        Price, Meta(description="of the optimizations, for roi_months; 0: not known")
+    ] = 0.0
+    baseline_cost: Annotated[
+        Price, Meta(description="of a month before them, for the objective; 0: not known")
+    ] = 0.0
+    cdn_price_per_gb: Annotated[
+        Price, Meta(description="what the CDN takes for a GB; 0: not known")
+    ] = 0.0
+    origin_price_per_gb: Annotated[
+        Price, Meta(description="what a GB costs at the origin; 0: not known")
+    ] = 0.0
+
+
 class Sandbox(Table, frozen=True):
     """What the daemon gives up once its sockets are open."""
 
@@ -203,6 +236,7 @@ class Config(Table, frozen=True):
     store: Store = Store()
     detection: Detection = Detection()
     ship: Ship = Ship()
+    billing: Billing = Billing()
     sandbox: Sandbox = Sandbox()
     response: Response = Response()
 
@@ -259,6 +293,13 @@ def convert(values: Any) -> Config:
                 continue
             if not 1 <= seconds(value) <= LONGEST_S:
                 raise WrongKey(f"{table}.{key}", "expected at least 1s, at most 400d")
+    billing = config.billing
+    if billing.model != "none" and not billing.rate:
+        raise WrongKey("billing.rate", "expected a price above 0 with this model")
+    try:
+        ZoneInfo(billing.timezone)
+    except (ValueError, OSError, LookupError):
+        raise WrongKey("billing.timezone", "expected a name such as Europe/Zurich") from None
     if len({agent.name for agent in config.agents}) < len(config.agents):
         raise WrongKey("agents", "two have the same name")
     return config

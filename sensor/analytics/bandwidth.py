@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from sensor.analytics import cost
 from sensor.analytics.congestion import congestion
+from sensor.analytics.cost import FIELDS, NO_PRICE, Billing
 from sensor.analytics.figures import MEGABIT, mbps
 from sensor.analytics.microbursts import BIN_MS, Bins, Bursts, bursts, dense
 from sensor.analytics.timeframe import Period, observed, observed_seconds, runs_of
@@ -16,7 +18,6 @@ MOST_DELAY_S = 0.1  # what shaping may hold a packet back
 BITS_PER_BIN = 8 * 1000 / BIN_MS  # octets of a bin to bits per second
 NOT_SEEN = "bodies of responses are not looked into"
 NO_SECONDS = "no seconds with traffic are kept of this period"
-COST = ("current_bandwidth_cost", "optimized_bandwidth_cost", "savings_potential", "roi_months")
 
 
 def analyse(
@@ -25,9 +26,9 @@ def analyse(
     period: Period,
     *,
     capacity_mbps: float | None = None,
-    cost: dict[str, Any] | None = None,
+    billing: Billing | None = None,
 ) -> dict[str, Any]:
-    """The answer of GET bandwidth; `cost` is what `sensor.analytics.cost` made of prices."""
+    """The answer of GET bandwidth; the cost is that of the month in which the period ends."""
     scope = period.scope(agent_id)
     seconds = observed_seconds(observed(runs_of(store, scope), period.since, period.until))
     bins = store.bins(scope)
@@ -42,8 +43,15 @@ def analyse(
         reasons["usage_patterns"] = NO_SECONDS
     if classes["total"] is None:
         reasons["traffic_classification"] = "no finished connections are kept of this period"
-    if cost is None:
-        reasons["cost_analysis"] = "no price is configured"
+    costs: dict[str, Any] = dict.fromkeys(FIELDS)
+    if billing is None:
+        reasons["cost_analysis"] = NO_PRICE
+    else:
+        costs = cost.analyse(store, scope, billing)
+        reasons |= {
+            name if name == "cost_analysis" else f"cost_analysis.{name}": text
+            for name, text in costs.pop("reasons").items()
+        }
     congested, why = congestion(store, scope)
     reasons |= {f"congestion_analysis.{name}": text for name, text in why.items()}
     named = {name: classes[name] for name in CLASSES}
@@ -66,7 +74,7 @@ def analyse(
                 "bandwidth_allocation": allocation(named),
             },
         },
-        "cost_analysis": dict.fromkeys(COST) if cost is None else cost,
+        "cost_analysis": costs,
         "timeframe": period.timeframe,
         "coverage_s": seconds,
         "classified_connections": classes["connections"],

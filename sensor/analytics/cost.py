@@ -27,6 +27,7 @@ SAMPLE_S = 300
 LEFT_OUT = 0.05
 DAYS_PER_MONTH = 30.436875  # of the Gregorian calendar
 LEAST_COVERED = 0.9  # of the month, to be whole
+NO_PRICE = "no price is configured (billing)"
 FIELDS = ("current_bandwidth_cost", "optimized_bandwidth_cost", "savings_potential", "roi_months")
 
 
@@ -179,7 +180,7 @@ def analyse(
             "the older days are known by hour only: a lower bound"
         )
     if billing is None:
-        reasons["cost_analysis"] = "no price is configured"
+        reasons["cost_analysis"] = NO_PRICE
         return {**dict.fromkeys(FIELDS), **figures}
     if not len(found.received) and billing.model != "flat":
         reasons["cost_analysis"] = "no traffic is kept of this month"

@@ -99,7 +99,13 @@ def get_bandwidth(
 ) -> Response:
     """Usage, classes of traffic, congestion, strategies and cost."""
     who, period = of_agent(store, agent_id, timeframe)
-    found = bandwidth.analyse(store, who, period, capacity_mbps=settings.capacity_mbps)
+    found = bandwidth.analyse(
+        store,
+        who,
+        period,
+        capacity_mbps=settings.capacity_mbps,
+        billing=settings.prices.billing,
+    )
     return answer(request, found)
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 
-from sensor.analytics import patterns, slo
+from sensor.analytics import cost, patterns, slo
 from sensor.api.asking import Settings, Store, Timeframe, WorkspaceId, answer, of_workspace
 from sensor.api.errors import PROBLEMS
 
@@ -82,11 +82,15 @@ def analyze_traffic_patterns(
 def get_objectives(
     request: Request,
     store: Store,
+    settings: Settings,
     workspace_id: WorkspaceId,
     agent_id: UUID | None = None,
     timeframe: Timeframe = "30d",
 ) -> Response:
     """Whether the success metrics are met, and what is left of their error budgets."""
     scope, _ = of_workspace(store, workspace_id, timeframe, agent_id)
-    found = slo.analyse(store, scope)
+    prices, now = settings.prices, None
+    if prices.billing is not None and prices.baseline is not None:
+        now = cost.analyse(store, scope, prices.billing).get("projected_month_cost")
+    found = slo.analyse(store, scope, cost=now, baseline_cost=prices.baseline)
     return answer(request, {"workspace_id": workspace_id, "timeframe": timeframe, **found})

@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from sensor.analytics import cdn, geography, topology
 from sensor.api.asking import (
     AgentId,
+    Settings,
     Store,
     Timeframe,
     WorkspaceId,
@@ -54,18 +55,25 @@ def optimize_network_topology(
 def get_cdn(
     request: Request,
     store: Store,
+    settings: Settings,
     agent_id: AgentId,
     timeframe: Timeframe = "24h",
     cdn_price_per_gb: Price = None,
     origin_price_per_gb: Price = None,
 ) -> Response:
-    """Hit ratios, edges, offload and cost from the CDN's logs; null without them."""
+    """Hit ratios, edges, offload and cost from the CDN's logs; null without them.
+
+    Prices that are not given are those of the configuration.
+    """
     who, period = of_agent(store, agent_id, timeframe)
+    prices = settings.prices
     found = cdn.analyse(
         store,
         who,
         period,
-        cdn_price_per_gb=cdn_price_per_gb,
-        origin_price_per_gb=origin_price_per_gb,
+        cdn_price_per_gb=prices.cdn_per_gb if cdn_price_per_gb is None else cdn_price_per_gb,
+        origin_price_per_gb=(
+            prices.origin_per_gb if origin_price_per_gb is None else origin_price_per_gb
+        ),
     )
     return answer(request, found)

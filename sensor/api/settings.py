@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sensor.analytics.cost import Billing
+
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -28,6 +30,16 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Prices:
+    """None: not known. `baseline`: of a month before the optimizations."""
+
+    billing: Billing | None = None
+    baseline: float | None = None
+    cdn_per_gb: float | None = None
+    origin_per_gb: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ApiSettings:
     """`hosts`: names that a request may be for (Host), besides loopback."""
 
@@ -36,5 +48,6 @@ class ApiSettings:
     origins: tuple[str, ...] = ()  # besides a request's own
     web: Path | None = None  # the built dashboard
     capacity_mbps: float | None = None  # of the link
+    prices: Prices = field(default_factory=Prices)
     limits: Limits = field(default_factory=Limits)
     more_metrics: Callable[[], Iterable[str]] = tuple  # further lines of /metrics

@@ -6,13 +6,18 @@ import socket
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from sensor.config import load
+from sensor import config
+from sensor.config import PATH, load
 from sensor.errors import CannotWrite, SensorError, UsageError
 from sensor.model.text import printable
 from sensor.programs.notify import Notifier
+
+if TYPE_CHECKING:
+    from sensor.api.settings import Prices
 
 PORT = 8765
 WEB = Path(__file__).parent.parent / "web"
@@ -85,6 +90,13 @@ def require_extra() -> None:
     metavar="MBPS",
     help="Capacity of the link: utilization is not known without.",
 )
+@click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    help="Settings: the store, and prices (billing)."
+    f"  [default: {PATH}, where there is one]",
+)
 def command(
     url: str | None,
     host: str,
@@ -93,6 +105,7 @@ def command(
     hosts: tuple[str, ...],
     origins: tuple[str, ...],
     capacity_mbps: float | None,
+    config_file: str | None,
 ) -> int:
     """Serve until SIGTERM or Ctrl-C. Needs no privilege; only reads the store.
 
@@ -108,7 +121,8 @@ def command(
     from sensor.store.opening import opener  # noqa: PLC0415
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="sensor: %(message)s")
-    store = url or load(None).store.path
+    chosen = load(config_file)
+    store = url or chosen.store.path
     open_store = opener(store)
     open_store().close()  # says now what is wrong with it
     path = token_file or default_token_file()
@@ -120,6 +134,7 @@ def command(
         origins=origins,
         web=WEB,
         capacity_mbps=capacity_mbps,
+        prices=prices_of(chosen.billing),
         more_metrics=lambda: daemon_metrics(store),
     )
     listening = listen(host, port)
@@ -146,6 +161,30 @@ def command(
     server.run(sockets=[listening])
     notifier.tell(STOPPING=1)
     return 0
+
+
+def prices_of(table: config.Billing) -> "Prices":
+    """What the file says of prices, as analytics take it."""
+    from sensor.analytics.cost import Billing  # noqa: PLC0415 - as above
+    from sensor.api.settings import Prices  # noqa: PLC0415
+
+    billing = None
+    if table.model != "none":
+        billing = Billing(
+            table.model,
+            table.rate,
+            table.currency,
+            table.commit,
+            table.direction,
+            table.implementation_cost or None,
+            table.timezone,
+        )
+    return Prices(
+        billing,
+        table.baseline_cost or None,
+        table.cdn_price_per_gb or None,
+        table.origin_price_per_gb or None,
+    )
 
 
 def make_folder(path: Path) -> None:
