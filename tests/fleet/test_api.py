@@ -1,5 +1,5 @@
-"""The whole API over each central store: every endpoint that /openapi.json lists has the answer that
-it has over the SQLite file which was shipped there."""
+"""The whole API over each central store: every endpoint that /openapi.json lists has the answer
+that it has over the SQLite file which was shipped there."""
 
 import json
 import math
@@ -9,10 +9,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from sensor.store.administration import administration
 from tests.api.made import ask, serving
 from tests.fleet.made import agent_id, host
-from tests.fleet.servers import Postgres
 from tests.fleet.shipping import ship
 
 pytestmark = pytest.mark.system
@@ -38,19 +36,10 @@ def local(path: str) -> Iterator[Address]:
         yield address
 
 
-@pytest.fixture(scope="module", params=["postgresql", "clickhouse"])
-def central(
-    path: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Address]:
-    if request.param == "postgresql":
-        server: Postgres = request.getfixturevalue("postgres_server")
-        url = server.database("api")
-    else:
-        pytest.importorskip("chdb", reason="no ClickHouse engine: pip install chdb")
-        url = f"chdb://{tmp_path_factory.mktemp('chdb')}"
-    administration(url).init(url)
-    ship(path, url)
-    with serving(url) as address:
+@pytest.fixture(scope="module")
+def central(path: str, central_url: str) -> Iterator[Address]:
+    ship(path, central_url)
+    with serving(central_url) as address:
         yield address
 
 
