@@ -66,6 +66,10 @@ class DamagedStore(CannotWrite):
     """Our own database, and it is broken: what was in it cannot be added to."""
 
 
+class MovedStore(CannotWrite):
+    """The database was removed, or there is another in its place: nobody would see what we add."""
+
+
 class NoPermission(SensorError):
     """A privilege is missing."""
 

@@ -92,7 +92,10 @@ class Backlog(Generic[W]):
                     self._failed(error)
                 self.busy_since = None
         finally:
-            context.__exit__(None, None, None)
+            try:
+                context.__exit__(None, None, None)
+            except Exception as error:
+                self._failed(error)
 
 
 class Behind(Generic[W]):

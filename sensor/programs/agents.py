@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import NAMESPACE_DNS, UUID, uuid5
 
 from sensor.capture.live import Interface, Wanted, is_up
+from sensor.capture.portable import PortableInterface
 from sensor.config import Config, OtherAgent
 from sensor.errors import UsageError
 from sensor.flow.locality import Local, given
@@ -98,9 +99,15 @@ class InheritedSockets:
         self._notifier = notifier
         self._kept = kept()
 
-    def interface(self, agent: str, name: str, wanted: Wanted) -> Interface:
+    def interface(self, agent: str, name: str, wanted: Wanted) -> Interface | PortableInterface:
         """Opened, or taken over with what its ring holds; kept for the next run."""
         capture = self._capture
+        if capture.method == "libpcap" or not (
+            capture.method == "ring" or hasattr(socket, "AF_PACKET")
+        ):
+            return PortableInterface(
+                name, wanted, promiscuous=capture.promiscuous, ring_mib=capture.ring_mib
+            )
         key = f"ring.{name}.{agent}.{capture.ring_mib}"
         found = self._kept.pop(key, [])
         inherited = socket.socket(fileno=found.pop()) if found else None

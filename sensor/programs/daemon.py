@@ -15,10 +15,11 @@ from uuid import uuid4
 from sensor._native.engine import Engine
 from sensor._native.faces import Window
 from sensor.capture.live import Interface
+from sensor.capture.portable import PortableInterface
 from sensor.capture.routes import default_gateways
 from sensor.detect.detector import Detector
 from sensor.detect.rule import RuleSet
-from sensor.errors import CannotWrite, DamagedStore, SensorError
+from sensor.errors import CannotWrite, DamagedStore, MovedStore, SensorError
 from sensor.flow.backlog import Backlog, Behind
 from sensor.flow.clock import ClockWatch
 from sensor.flow.locality import Local
@@ -51,7 +52,7 @@ class AgentPlan:
     network: str  # "": made of interfaces and prefixes
     region: str  # "": by the first local address
     local: Local
-    interfaces: list[Interface]
+    interfaces: list[Interface | PortableInterface]
     hostname: str | None = None
 
 
@@ -121,7 +122,7 @@ class Lane:
                 ):
                     interface.ring.release(mark)
 
-    def take(self, interface: Interface) -> None:
+    def take(self, interface: Interface | PortableInterface) -> None:
         for _ in range(BATCHES):
             if not self.meter.read(interface.ring):
                 return
@@ -263,15 +264,18 @@ class Daemon:
     def _failed(self, error: Exception) -> None:
         """In the other thread: one line when writing begins to fail, not one for each window."""
         if isinstance(error, DamagedStore):
-            self._begin_anew(error)
+            aside = set_aside(self.db, time_ns() // 10**9)
+            self._begin_anew(f"{error}; it is now {aside}")
+        if isinstance(error, MovedStore):
+            self._begin_anew(str(error))
+            return
         if not isinstance(error, CannotWrite) or self._told != str(error):
             self._complain(error)
         if isinstance(error, CannotWrite):
             self._told = str(error)
 
-    def _begin_anew(self, error: DamagedStore) -> None:
-        aside = set_aside(self.db, time_ns() // 10**9)
-        say(f"{error}; it is now {aside}, and a new one begins", Priority.CRITICAL)
+    def _begin_anew(self, why: str) -> None:
+        say(f"{why}, and a new one begins", Priority.CRITICAL)
         with suppress(SensorError):
             self.backlog.workers[0].store.close()
         store = SqliteStore(self.db, self._limits)

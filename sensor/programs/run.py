@@ -13,12 +13,14 @@ import msgspec
 
 from sensor import config
 from sensor.capture.live import ANY, Interface
+from sensor.capture.portable import PortableInterface
 from sensor.config import Config
+from sensor.errors import CannotWrite
 from sensor.programs import sandbox
 from sensor.programs.agents import plans_of
 from sensor.programs.daemon import Daemon
 from sensor.programs.detection import OPERATOR_RULES, shipped_rules
-from sensor.programs.journal import journal, say, say_error
+from sensor.programs.journal import Priority, journal, say, say_error
 from sensor.programs.notify import Notifier
 from sensor.programs.options import LocalPrefix
 from sensor.programs.reload import Reloader
@@ -117,6 +119,9 @@ def command(file: str | None, **options: object) -> int:
     seen = sum(lane.run.capture.packets for lane in daemon.lanes)
     lost = sum(interface.ring.dropped for interface in opened)
     say(f"{seen:,} packets, {lost:,} dropped")
+    if unwritten := sum(lane.behind.windows - 1 - lane.kept for lane in daemon.lanes):
+        say(f"the last {unwritten:,} windows could not be written", Priority.ERROR)
+        return CannotWrite.exit_code
     return 0
 
 
@@ -153,7 +158,9 @@ def limits_of(settings: Config) -> Limits:
     )
 
 
-def give_up(settings: Config, opened: Sequence[Interface], folders: Sequence[Path]) -> list[str]:
+def give_up(
+    settings: Config, opened: Sequence[Interface | PortableInterface], folders: Sequence[Path]
+) -> list[str]:
     """Privileges, as far as the settings say; what is in force, in words. No thread yet."""
     wish = settings.sandbox
     done = []

@@ -14,7 +14,7 @@ from time import time_ns
 from typing import Any, Self
 from uuid import UUID, uuid5
 
-from sensor.errors import CannotWrite, DamagedStore, one_line
+from sensor.errors import CannotWrite, DamagedStore, MovedStore, one_line
 from sensor.model.address import Prefix, pack_prefix
 from sensor.model.rows import (
     AgentRow,
@@ -103,6 +103,15 @@ def connect(path: str) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1000)
 
 
+def file_identity(path: str) -> tuple[int, int] | None:
+    """Device and inode; None: there is no such file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def reason(error: sqlite3.Error) -> str:
     """What SQLite says, in words that help where its own do not."""
     words = {"SQLITE_NOTADB": "not a database", "SQLITE_FULL": "the disk is full"}
@@ -125,6 +134,7 @@ class SqliteStore:
             is_new = self._look()
             self._db = stack.enter_context(closing(connect(path)))
             self._prepare(is_new)
+            self._identity = file_identity(path)
             self._next_seq = self._counted()
             self._hours = Hours(self._db)
             self._retention = Retention(self._db, limits or Limits())
@@ -186,6 +196,8 @@ class SqliteStore:
     def write_window(self, window: WindowRows) -> None:
         """See Store.write_window."""
         before = self._next_seq
+        if file_identity(self.path) != self._identity:
+            raise MovedStore(one_line(f"{self.path}: was removed or replaced"))
         self._bound_log()
         with self._explained():
             try:

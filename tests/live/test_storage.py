@@ -69,6 +69,41 @@ def test_a_full_disk_is_survived_and_the_loss_counted(net: Net, tmp_path: Path, 
         assert sum("the disk is full" in line for line in live.told) == 1
 
 
+def test_a_disk_that_becomes_read_only(net: Net, tmp_path: Path) -> None:
+    with disk(tmp_path, 32 << 20, 4096) as folder, daemon(net, folder / "s.db", *OPTIONS) as live:
+        send(net, 50)
+        until(lambda: live.ask(RECEIVED)[0][0] == 50)
+        run("mount", "-o", "remount,errors=remount-ro", str(folder))
+        (device,) = (
+            line.split()[0].removeprefix("/dev/")
+            for line in Path("/proc/mounts").read_text().splitlines()
+            if line.split()[1] == str(folder)
+        )
+        Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("1")
+        until(lambda: send(net, 1) or said(live, "disk I/O error"))
+        send(net, 10)
+        assert live.ask(RECEIVED)[0][0] >= 50
+        live.stop()
+        assert live.process.returncode == 73
+        assert said(live, "could not be written")
+        assert not said(live, "Traceback")
+
+
+def test_a_database_that_is_removed_begins_anew(net: Net, tmp_path: Path) -> None:
+    with daemon(net, tmp_path / "s.db", *OPTIONS) as live:
+        send(net, 20)
+        until(lambda: live.ask(RECEIVED)[0][0] == 20)
+        (tmp_path / "s.db").unlink()
+        until(lambda: send(net, 1) or said(live, "was removed or replaced, and a new one begins"))
+        until(lambda: send(net, 1) or (tmp_path / "s.db").exists())
+        until(lambda: send(net, 1) or live.ask(RECEIVED)[0][0] > 0)
+        live.stop()
+        assert live.process.returncode == 0
+        assert sum("a new one begins" in line for line in live.told) == 1
+        ((lost,),) = live.ask("SELECT sum(windows_lost) FROM capture_health")
+        assert lost == 1
+
+
 def test_a_full_disk_is_told_at_the_start(net: Net, tmp_path: Path) -> None:
     with disk(tmp_path, 6 << 20, 1024) as folder:
         command = net.on_host("python3", "-m", "sensor", "run", "-i", "eth0", "--db")
