@@ -1,8 +1,9 @@
 """The central store in ClickHouse: made, upgraded, kept tidy. Its SQL is in clickhouse_sql.
 
 clickhouse://user@host:8123/database, clickhouses:// with TLS, chdb:///folder for the engine within
-this process (to try it out; one process at a time). `?cluster=NAME` when the store is made:
-replicated and distributed tables on all servers of that cluster.
+this process (to try it out; one process at a time; `?config-file=FILE` is its configuration).
+`?cluster=NAME` when the store is made: replicated and distributed tables on all servers of that
+cluster.
 """
 
 from collections.abc import Iterator
@@ -56,10 +57,12 @@ def connect(url: str) -> Client:
     says `?plaintext=yes`. ClickHouseError; UsageError: no such URL."""
     parts = split(url)
     wanted = parse_qs(parts.query)
-    if unknown := set(wanted) - {"cluster", "plaintext"}:
+    known = {"cluster", "config-file"} if parts.scheme == CHDB else {"cluster", "plaintext"}
+    if unknown := set(wanted) - known:
         raise UsageError(one_line(f"a ClickHouse URL knows no {sorted(unknown)[0]}="))
     if parts.scheme == CHDB:
-        client = clickhouse_connect.get_client(interface=CHDB, path=parts.path)
+        more = "".join(f"?config-file={file}" for file in wanted.get("config-file", ()))
+        client = clickhouse_connect.get_client(interface=CHDB, path=parts.path + more)
         for name, value in SETTINGS.items():
             client.set_client_setting(name, value)
         return client

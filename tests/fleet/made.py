@@ -121,20 +121,36 @@ def host(path: Path, agents: Iterable[int], windows: int, samples: list[int] | N
 
 
 def places(db: sqlite3.Connection, n: int) -> None:
-    """Topology and CDN logs, which no window brings."""
-    own = {"agent_id": agent_id(n), "first_seen": SINCE, "last_seen": SINCE + HOUR}
-    insert(db, "topology_nodes", own | {"node": "10.0.0.1", "ip": "10.0.0.1", "role": "host",
-                                        "evidence": '["arp"]', "confidence": 0.5})  # fmt: skip
-    insert(db, "topology_links", own | {"source": "10.0.0.1", "target": "10.0.0.2", "kind": "l3",
-                                        "bytes": 10, "evidence": "[]"})  # fmt: skip
-    for k in range(10):
+    """Topology and CDN logs, which no window brings: a star around a gateway, and what is known of
+    its leaves varies."""
+    rng = random.Random(n)
+    own = {"agent_id": agent_id(n), "first_seen": SINCE}
+    for k in range(8):
+        insert(db, "topology_nodes", own | {
+            "node": f"10.0.0.{k}", "ip": f"2001:db8::{k}" if k % 3 == 1 else f"10.0.0.{k}",
+            "mac": f"02:00:00:00:00:0{k}" if k % 2 else None, "name": "naïve" if k == 2 else None,
+            "role": "gateway" if k == 0 else "host", "vlan": k if k > 5 else None,
+            "hops": k or None, "evidence": '["arp", "ttl"]', "confidence": k / 8,
+            "last_seen": SINCE + (1 + k) * 10 * MINUTE,
+        })  # fmt: skip
+        for kind in ("l2", "l3")[k % 2 :] if k else ():
+            insert(db, "topology_links", own | {
+                "source": "10.0.0.0", "target": f"10.0.0.{k}", "kind": kind,
+                "bytes": rng.randrange(1 << 40), "packets": 1000 * k, "connections": k or None,
+                "errors": k % 2, "latency_avg_us": 100 * k if k > 2 else None, "evidence": "[]",
+                "confidence": 0.5, "last_seen": SINCE + k * HOUR,
+            })  # fmt: skip
+    for k in range(40):
         (seq,) = db.execute("SELECT value FROM store_counters WHERE name = 'next_seq'").fetchone()
         db.execute("UPDATE store_counters SET value = value + 1 WHERE name = 'next_seq'")
         insert(db, "cdn_requests", {
             "seq": seq, "agent_id": agent_id(n), "timestamp": SINCE + k * MINUTE,
-            "provider": "fastly", "edge_location": None if k % 2 else "ZRH", "status": 200 + 50 * k,
-            "cache_status": "hit", "bytes": 100, "response_us": None if k == 3 else 5,
-            "origin_shield": k % 3 if k % 3 < 2 else None, "host": "x",
+            "provider": ("fastly", "cloudflare")[k % 2], "edge_location": None if k % 3 else "ZRH",
+            "region": ("CH", None, "DE")[k % 3], "status": 200 + 50 * (k % 10),
+            "cache_status": ("hit", "miss", None)[k % 3], "bytes": rng.randrange(1 << 30),
+            "origin_bytes": rng.randrange(1000) if k % 3 == 1 else None,
+            "response_us": None if k == 3 else rng.randrange(10**6),
+            "origin_shield": k % 3 if k % 3 < 2 else None, "host": f"x{k % 4}.example",
         })  # fmt: skip
 
 

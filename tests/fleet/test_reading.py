@@ -1,19 +1,20 @@
 """One database, shipped to each central store: every question has the answer that SQLite gives."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from sensor.store.administration import administration
 from sensor.store.events import EventFilter
 from sensor.store.opening import open_reading
 from sensor.store.reading import Latency, ReadingStore, Scope
+from sensor.store.slots import add_slots, percentiles
 from sensor.store.sqlite_reading import SqliteReading
 from tests.fleet.made import MINUTE, SINCE, agent_id, host
-from tests.fleet.servers import Postgres
 from tests.fleet.shipping import ship
 from tests.unit.store.made import HOUR
 
@@ -42,19 +43,10 @@ def local(path: str) -> Iterator[SqliteReading]:
     opened.close()
 
 
-@pytest.fixture(scope="module", params=["postgresql", "clickhouse"])
-def central(
-    path: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ReadingStore]:
-    if request.param == "postgresql":
-        server: Postgres = request.getfixturevalue("postgres_server")
-        url = server.database("reading")
-    else:
-        pytest.importorskip("chdb")
-        url = f"chdb://{tmp_path_factory.mktemp('chdb')}"
-    administration(url).init(url)
-    ship(path, url)
-    opened = open_reading(url)
+@pytest.fixture(scope="module")
+def central(path: str, central_url: str) -> Iterator[ReadingStore]:
+    ship(path, central_url)
+    opened = open_reading(central_url)
     yield opened
     opened.close()
 
@@ -137,3 +129,26 @@ def key_of(group: Latency) -> tuple[int, tuple[str | None, ...]]:
 def plain(group: Latency) -> tuple[Any, ...]:
     return (group.count, group.sum_us, group.min_us, group.max_us, group.jitter_count,
             group.jitter_sum_us, dict(sorted(group.slots.items())))  # fmt: skip
+
+
+def test_percentiles_of_twenty_hosts_are_those_of_all_their_samples(
+    tmp_path: Path, central: ReadingStore, central_url: str
+) -> None:
+    """Slot by slot the sum of the hosts' own histograms; percentiles by numpy on the samples."""
+    samples: list[int] = []
+    agents = tuple(agent_id(n) for n in range(100, 120))
+    scope = Scope(SINCE, SINCE + HOUR, agents)
+    merged: dict[int, int] = {}
+    for n in range(100, 120):
+        one = host(tmp_path / f"{n}.db", [n], 5, samples)
+        ship(one, central_url)
+        with closing(SqliteReading(one)) as own:
+            for group in own.latency(scope, None):
+                add_slots(merged, group.slots)
+    (found,) = central.latency(scope, None)
+    by_agent = central.latency(scope, None, ("agent_id",))
+    assert [group.key for group in by_agent] == [(agent,) for agent in sorted(agents)]
+    assert found.slots == merged
+    assert found.count == len(samples)
+    exact = np.percentile(samples, [50, 95, 99], method="inverted_cdf")
+    assert percentiles(found.slots, 50, 95, 99) == pytest.approx(exact.tolist(), rel=0.01)
