@@ -94,8 +94,7 @@ def require_extra() -> None:
     "--config",
     "config_file",
     metavar="FILE",
-    help="Settings: the store, and prices (billing)."
-    f"  [default: {PATH}, where there is one]",
+    help=f"Settings: the store, and prices (billing).  [default: {PATH}, where there is one]",
 )
 def command(
     url: str | None,
