@@ -177,7 +177,7 @@ def analyse(
     reasons = figures["reasons"]
     if found.coarse:
         reasons["p95_in_mbps"] = reasons["p95_out_mbps"] = (
-            "the older days are known by hour only: a lower bound"
+            "the older days are known by hour only: an estimate, as a rule too low"
         )
     if billing is None:
         reasons["cost_analysis"] = NO_PRICE

@@ -329,7 +329,7 @@ def test_cost_of_a_month(history: SqliteReading) -> None:
     assert november["p95_in_mbps"] == pytest.approx(top * RECEIVED, rel=0.01)
     free = cost.analyse(history, SCOPE, None)
     assert free["current_bandwidth_cost"] is None
-    assert free["reasons"]["cost_analysis"] == "no price is configured"
+    assert free["reasons"]["cost_analysis"] == cost.NO_PRICE
 
 
 def test_objectives(history: SqliteReading) -> None:
