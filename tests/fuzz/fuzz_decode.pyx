@@ -9,7 +9,7 @@ from libc.stdlib cimport abort, free
 from sensor._native.decode cimport decode
 from sensor._native.decode_state cimport Decoder, decoder_init
 from sensor._native.exact cimport exact_copy
-from sensor._native.packet cimport DECODE_OK, DECODE_UNSUPPORTED, DecodeResult, Packet
+from sensor._native.packet cimport DECODE_ARP, DECODE_FRAGMENT, DECODE_OK, DecodeResult, Packet
 from sensor._native.source cimport RawPacket
 from sensor._native.span cimport sensor_be16
 
@@ -18,13 +18,13 @@ cdef bint ready = False
 
 
 cdef inline void check(const RawPacket* raw, const Packet* p, DecodeResult r) noexcept nogil:
-    if r > DECODE_UNSUPPORTED:
+    if r > DECODE_FRAGMENT:
         abort()
-    if r != DECODE_OK:
+    if r != DECODE_OK and r != DECODE_ARP:
         return
     if p.payload < raw.data or p.payload + p.captured > raw.data + raw.caplen:
         abort()
-    if p.captured > p.payload_len or p.dir > 1 or p.depth > 8:
+    if r == DECODE_OK and (p.captured > p.payload_len or p.dir > 1 or p.depth > 8):
         abort()
 
 

@@ -14,7 +14,8 @@ from libc.stdlib cimport abort, free, malloc
 from libc.string cimport memcpy, memset
 from sensor._native.core cimport NO_APP, STOP_ROWS, STOP_SECOND, STOP_WINDOW, Core
 from sensor._native.core_memory cimport core_free, core_new
-from sensor._native.detect cimport TABLES, detect_next
+from sensor._native.detect cimport TABLES
+from sensor._native.detect_count cimport detect_next
 from sensor._native.domains cimport DomainRow, domain_rows
 from sensor._native.flow cimport LEAVES, STATES, Flow
 from sensor._native.half_open cimport HO_USED

@@ -17,7 +17,7 @@ from sensor._native.counters cimport (
     C_HTTP_5XX, C_HTTP_POSTS, C_HTTP_REQUESTS, C_PACKETS_RECEIVED, C_PACKETS_SENT,
     C_QUIC_CONNECTIONS, C_RETRANSMISSIONS, C_TLS_CLIENT_HELLOS, C_TLS_DOWNGRADES, C_TLS_ERRORS,
     C_TLS_OLD, Counter)
-from sensor._native.detect cimport detect_said
+from sensor._native.detect_say cimport detect_said
 from sensor._native.dns_cache cimport dns_cache_get
 from sensor._native.features cimport (
     F_AUTH_FAILURES, F_COUNT, F_DHCP_REQUESTS, F_DNS_ANY, F_DNS_NXDOMAIN, F_DNS_QUERIES,

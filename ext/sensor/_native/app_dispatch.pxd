@@ -21,7 +21,7 @@ from sensor._native.app_websocket cimport ws_data, ws_gap
 from sensor._native.core cimport NO_APP, Core
 from sensor._native.counters cimport (
     C_AUTH_FAILURES, C_DHCP_REQUESTS, C_DNS_QUERIES, C_HTTPS_TURNS, C_QUIC_INITIALS_DROPPED)
-from sensor._native.detect cimport detect_dhcp, detect_question, detect_target
+from sensor._native.detect_say cimport detect_dhcp, detect_question, detect_target
 from sensor._native.flow cimport Flow
 from sensor._native.lifecycle cimport app_acquire, app_release
 from sensor._native.packet cimport Packet, key_hash

@@ -7,8 +7,8 @@ from sensor._native.core cimport Core, likely_server
 from sensor._native.counters cimport (
     C_BYTES_RECEIVED, C_BYTES_SENT, C_CONNECTIONS_CLOSED, C_CONNECTIONS_FAILED, C_CONNECTIONS_NEW,
     C_PACKETS_RECEIVED, C_PACKETS_SENT, C_RESETS, C_RETRANSMISSIONS, C_TIMEOUTS, Counter)
-from sensor._native.detect cimport (
-    detect_attempt, detect_attempt_over, detect_evicted, detect_syn)
+from sensor._native.detect_say cimport (
+    detect_attempt, detect_attempt_over, detect_syn)
 from sensor._native.dns_cache cimport dns_cache_get
 from sensor._native.features cimport (
     F_SYN_COMPLETE, F_SYN_FAILED, F_SYN_SILENT, Feature)
@@ -83,10 +83,16 @@ cdef inline ConnState attempt_state(const HalfOpen* e) noexcept nogil:
     return S1 if e.flags & HO_SYNACK else S0
 
 
+cdef inline bint is_unjudged(const HalfOpenTable* t, uint32_t at) noexcept nogil:
+    # The 1.25-s cursor has not reached it.
+    return ((at - t.silenced) & (t.capacity - 1)) < t.head - t.silenced
+
+
 cdef inline void attempt_end(Core* c, HalfOpen* e, EndReason reason, bint with_row) noexcept nogil:
     # It stays an attempt: count it under its endpoint, write its row. Packets and octets were
-    # counted
-    # in the totals as they came; here they go to the endpoint and the peer.
+    # counted in the totals as they came; here they go to the endpoint and the peer. Without a row:
+    # it makes room for another.
+    cdef uint32_t at = <uint32_t> (e - c.half_open.ring)
     cdef ConnState state = attempt_state(e)
     cdef uint8_t role = e.role
     cdef uint32_t slot = attempt_endpoint(c, e, role)
@@ -117,9 +123,10 @@ cdef inline void attempt_end(Core* c, HalfOpen* e, EndReason reason, bint with_r
     c.now.leaf_packets[<int> LEAF_OTHER_TCP] += e.syns + e.synacks + e.rsts
     c.now.leaf_bytes[<int> LEAF_OTHER_TCP] += e.orig_wire + e.resp_wire
     c.states[<int> state] += 1
-    index_remove(&c.half_open.index, e.hash, <uint32_t> (e - c.half_open.ring))
     if not e.flags & (HO_RST_ORIG | HO_RST_RESP | HO_UNREACHABLE):
-        detect_attempt_over(c.detect, e.key, e.orig_dir, e.role)
+        detect_attempt_over(c.detect, e.key, e.orig_dir, e.role,
+                            not with_row and e.syns == 1 and is_unjudged(&c.half_open, at))
+    index_remove(&c.half_open.index, e.hash, at)
     e.flags = 0
     if not with_row:
         c.rows.lost += 1 if c.rows.keep else 0
@@ -246,21 +253,12 @@ cdef inline void attempts_advance(Core* c) noexcept nogil:
         attempts_catch_up(t)
 
 
-cdef inline void attempt_evict(Core* c, HalfOpen* e, uint32_t at) noexcept nogil:
-    # Room for another; one that the 1.25-s cursor has not reached is never judged by it.
-    if (e.syns == 1 and not e.flags & (HO_RST_ORIG | HO_RST_RESP | HO_UNREACHABLE)
-            and ((at - c.half_open.silenced) & (c.half_open.capacity - 1))
-            < c.half_open.head - c.half_open.silenced):
-        detect_evicted(c.detect, e.key, e.orig_dir, e.role)
-    attempt_end(c, e, END_RESOURCES, False)
-
-
 cdef inline void attempts_drop_oldest(Core* c) noexcept nogil:
     cdef HalfOpenTable* t = &c.half_open
     cdef HalfOpen* e = half_open_at(t, t.tail)
     if e.flags & HO_USED:
         t.evicted += 1
-        attempt_evict(c, e, t.tail)
+        attempt_end(c, e, END_RESOURCES, False)
     t.tail += 1
     attempts_catch_up(t)
 
@@ -281,7 +279,7 @@ cdef inline void attempts_drop_in_bucket(Core* c, uint32_t hash) noexcept nogil:
             oldest = age
             at = b.entry[i]
     t.evicted += 1
-    attempt_evict(c, &t.ring[at], at)
+    attempt_end(c, &t.ring[at], END_RESOURCES, False)
 
 
 cdef inline HalfOpen* attempt_new(Core* c, const Packet* p) noexcept nogil:
@@ -346,7 +344,7 @@ cdef inline uint32_t attempt_promote(Core* c, HalfOpen* e) noexcept nogil:
     if c.detect != NULL:
         attempt_tell(c, e, F_SYN_COMPLETE)
         if not e.flags & (HO_RST_ORIG | HO_RST_RESP | HO_UNREACHABLE):
-            detect_attempt_over(c.detect, e.key, e.orig_dir, e.role)
+            detect_attempt_over(c.detect, e.key, e.orig_dir, e.role, False)
         if e.flags & HO_SYNACK:
             c.detect.two_way += 1
         else:

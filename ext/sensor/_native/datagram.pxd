@@ -8,7 +8,7 @@ from sensor._native.app_echo cimport echo_message
 from sensor._native.attempts cimport attempt_count, attempt_endpoint, attempt_tell
 from sensor._native.core cimport Core, likely_server
 from sensor._native.counters cimport C_CONNECTIONS_FAILED
-from sensor._native.detect cimport (
+from sensor._native.detect_say cimport (
     detect_attempt_over, detect_fragment, detect_icmp, detect_udp, detect_unreachable)
 from sensor._native.features cimport (
     F_ICMP_ECHO, F_ICMP_ERROR, F_ICMP_OTHER, F_ICMP_REPLY_STRAY, F_SYN_FAILED, F_SYN_REFUSED,
@@ -32,7 +32,7 @@ cdef inline void quoted_attempt(Core* c, const Packet* p) noexcept nogil:
     if e != NULL and p.quoted_dir == e.orig_dir and not e.flags & (HO_UNREACHABLE
                                                                    | HO_SYNACK | HO_JUDGED):
         if not e.flags & (HO_RST_ORIG | HO_RST_RESP):
-            detect_attempt_over(c.detect, e.key, e.orig_dir, e.role)
+            detect_attempt_over(c.detect, e.key, e.orig_dir, e.role, False)
         e.flags |= HO_UNREACHABLE | HO_JUDGED
         attempt_tell(c, e, F_SYN_REFUSED)
         attempt_tell(c, e, F_SYN_FAILED)

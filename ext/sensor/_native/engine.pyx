@@ -13,7 +13,8 @@ from sensor._native.flow import ConnState
 from sensor._native.app_dispatch cimport flow_named
 from sensor._native.core cimport LOCAL_MAX, STOP_NAMES, Core
 from sensor._native.core_memory cimport core_free, core_new
-from sensor._native.detect cimport TABLES, Detect, detect_next
+from sensor._native.detect cimport Detect, TABLES
+from sensor._native.detect_count cimport detect_next
 from sensor._native.domains cimport DomainRow, domain_rows
 from sensor._native.decode cimport decode
 from sensor._native.flow cimport TE_ESTABLISHED, flow_two_way
@@ -24,7 +25,7 @@ from sensor._native.pump cimport core_finish, core_swap_window, pump, pump_idle
 from sensor._native.rows cimport FlowRow
 from sensor._native.sink cimport L_COUNT, NAME_MAX
 from sensor._native.sketch cimport hll_estimate
-from sensor._native.slots cimport SlotRow, SlotTable, slot_row, slot_tells, slots_wake_gauges
+from sensor._native.slots cimport Slot, SlotRow, SlotTable, slot_row, slot_tells, slots_wake_gauges
 from sensor._native.source cimport PacketSource
 from sensor._native.window cimport EndpointRow, PeerRow, SecondRow, Window
 
@@ -68,6 +69,8 @@ for _dtype, _size, _name in (
 ):
     if _dtype.itemsize != _size:
         raise ImportError(f"dtypes.{_name} is {_dtype.itemsize} octets, C has {_size}")
+if sizeof(Slot) % 64:
+    raise ImportError(f"a slot has {sizeof(Slot)} octets: SLOT_PAD has to fill its last line")
 
 
 cdef object copy_out(const void* p, size_t n, object dtype):

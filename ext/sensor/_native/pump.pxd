@@ -12,7 +12,8 @@ from sensor._native.core cimport (
     GROUP, REWIND_AFTER, STOP_NAMES, STOP_ROWS, STOP_SECOND, STOP_WINDOW, Core)
 from sensor._native.datagram cimport datagram_packet
 from sensor._native.decode cimport decode
-from sensor._native.detect cimport detect_begin, detect_fragment, detect_tick
+from sensor._native.detect_count cimport count_sayings, detect_begin, detect_tick
+from sensor._native.detect_say cimport detect_fragment
 from sensor._native.flow cimport END_FORCED, END_IDLE, LEAF_OTHER, Flow
 from sensor._native.half_open cimport HalfOpen, half_open_at
 from sensor._native.lifecycle cimport flow_end, idle_limit_ns
@@ -89,6 +90,7 @@ cdef inline int advance(Core* c, uint64_t ts) noexcept nogil:
     dns_sweep(c.dns, c.clock_ns, &c.sink)
     sink_flush_totals(c)
     if c.detect != NULL:
+        count_sayings(c.detect)
         detect_tick(c.detect)
         slow_sweep(c)
         if c.detect.end_ns and ts >= c.detect.end_ns:
@@ -177,6 +179,8 @@ cdef inline int look_up(Core* c) noexcept nogil:
         c.group_at += 1
         if c.initials.n:
             return STOP_NAMES
+    if c.detect != NULL:
+        count_sayings(c.detect)
     return 0
 
 
@@ -265,3 +269,5 @@ cdef inline void core_finish(Core* c) noexcept nogil:
             return
         if c.flows[i].in_use:
             flow_end(c, i, END_FORCED)
+    if c.detect != NULL:
+        count_sayings(c.detect)

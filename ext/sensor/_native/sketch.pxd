@@ -26,7 +26,6 @@ cdef extern from *:
     """
     const float* two_to_minus "sensor_two_to_minus"
     int ctzll "__builtin_ctzll"(unsigned long long x) noexcept nogil
-    int popcountll "__builtin_popcountll"(unsigned long long x) noexcept nogil
 
 cdef enum:
     HLL_REGISTERS = 64
@@ -39,6 +38,7 @@ cdef struct Hll:
 
 cdef struct Marks:
     uint64_t word[MARK_WORDS]
+    uint64_t used                # bits set
 
 cdef struct TopKey:
     uint64_t hi                  # host byte order; IPv4 as ::ffff:a.b.c.d
@@ -87,14 +87,14 @@ cdef inline bint marks_add(Marks* s, uint64_t hash) noexcept nogil:
     if word[0] & bit:
         return False
     word[0] |= bit
+    s.used += 1
     return True
 
 
 cdef inline float marks_estimate(const Marks* s) noexcept nogil:
-    cdef int used = 0
-    cdef uint32_t i
-    for i in range(<uint32_t> MARK_WORDS):
-        used += popcountll(s.word[i])
+    cdef uint64_t used = s.used
+    if used == 0:
+        return 0
     if used >= 64 * MARK_WORDS:
         used = 64 * MARK_WORDS - 1                         # full: a lower bound, about 7,000
     return <float> (-64.0 * MARK_WORDS * log(1.0 - used / (64.0 * MARK_WORDS)))

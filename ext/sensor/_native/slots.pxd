@@ -14,6 +14,7 @@ from sensor._native.features cimport F_BYTES, F_COUNT, F_TELLING, G_COUNT, G_TEL
 from sensor._native.packet cimport sensor_mum
 from sensor._native.sketch cimport (
     Hll, Marks, Mix, Top, hll_estimate, marks_estimate, mix_top_share, top_first)
+from sensor._native.span cimport sensor_prefetch
 from sensor._native.tag_index cimport (
     Bucket, TagIndex, ctz, index_bucket, index_insert, index_remove, sensor_bucket_match, tag_of)
 
@@ -26,6 +27,7 @@ cdef enum:
     CLOCK_STEPS = 16
     IDLE_SECONDS = 10
     SCAN_SECONDS = 300           # how long a source's failures are remembered
+    SLOT_PAD = 32
 
 cdef struct Scan:                # of a source: its attempts that came to nothing, five minutes long
     Hll hosts
@@ -46,7 +48,8 @@ cdef union Extra:
     Scan scan
     Web web
 
-cdef struct Slot:
+cdef struct Slot:                # what one event touches lies together: four or five lines of it
+    # ---- line 0
     uint64_t hi                  # key: address in host byte order, port, protocol
     uint64_t lo
     uint16_t port
@@ -56,13 +59,16 @@ cdef struct Slot:
     uint32_t generation
     uint32_t window
     uint32_t gauge[G_COUNT]
-    uint32_t rising[G_COUNT]     # the gauges that the running sweep is counting
     # ---- of this second
+    Hll peers                    # line 1
+    Top top                      # lines 2 and 3
+    uint32_t telling             # not 0: a count says something (see slot_count)
     uint32_t n[F_COUNT]
-    Hll peers
     Marks ports
-    Top top
+    # ----
     Extra x                      # scan: lasts; web: of this second
+    uint32_t rising[G_COUNT]     # the gauges that the running sweep is counting
+    uint8_t pad[SLOT_PAD]        # to whole lines
 
 cdef struct SlotRow:             # what Python gets of a slot (dtypes.SLOT)
     uint32_t slot
@@ -117,6 +123,7 @@ cdef inline void slot_wake(SlotTable* t, Slot* s, uint32_t i) noexcept nogil:
     if s.window == t.window:
         return
     s.window = t.window
+    s.telling = 0
     memset(s.n, 0, sizeof(s.n))
     memset(&s.peers, 0, sizeof(Hll))
     memset(&s.ports, 0, sizeof(Marks))
@@ -153,18 +160,31 @@ cdef inline uint32_t slot_room(SlotTable* t) noexcept nogil:
     return NO_SLOT
 
 
-cdef inline Slot* slot_at(SlotTable* t, uint64_t hi, uint64_t lo, uint16_t port, uint8_t protocol,
-                          const uint64_t* secret) noexcept nogil:
-    # The key's slot, t.last then; made when it is new. NULL (counted): no room.
+cdef inline void slot_prefetch(SlotTable* t, uint32_t hash) noexcept nogil:
+    # The lines of the slot that this key most likely has.
+    cdef Bucket* b = index_bucket(&t.index, hash)
+    cdef uint32_t m = sensor_bucket_match(b, tag_of(hash))
+    cdef Slot* s
+    if m:
+        s = &t.slots[b.entry[ctz(m)]]
+        sensor_prefetch(s)
+        sensor_prefetch(&s.peers)
+        sensor_prefetch(&s.top)
+        sensor_prefetch(<char*> &s.top + 64)
+        sensor_prefetch(&s.n[<int> F_BYTES])
+
+
+cdef inline Slot* slot_at(SlotTable* t, uint32_t hash, uint64_t hi, uint64_t lo, uint16_t port,
+                          uint8_t protocol) noexcept nogil:
+    # The key's slot, t.last then; made when it is new. NULL (counted): no room. `hash`: slot_hash()
+    # of the key.
     cdef Slot* s = &t.slots[t.last]
-    cdef uint32_t hash
     cdef uint32_t i
     cdef uint32_t m
     cdef uint32_t generation
     cdef Bucket* b
     if s.lo == lo and s.hi == hi and s.port == port and s.protocol == protocol and s.window:
         return s
-    hash = slot_hash(hi, lo, port, protocol, secret)
     b = index_bucket(&t.index, hash)
     m = sensor_bucket_match(b, tag_of(hash))
     while m:
@@ -194,10 +214,10 @@ cdef inline Slot* slot_at(SlotTable* t, uint64_t hi, uint64_t lo, uint16_t port,
     return s
 
 
-cdef inline Slot* slot_get(SlotTable* t, uint64_t hi, uint64_t lo, uint16_t port, uint8_t protocol,
-                           const uint64_t* secret) noexcept nogil:
+cdef inline Slot* slot_get(SlotTable* t, uint32_t hash, uint64_t hi, uint64_t lo, uint16_t port,
+                           uint8_t protocol) noexcept nogil:
     # The same, awake: to be counted in.
-    cdef Slot* s = slot_at(t, hi, lo, port, protocol, secret)
+    cdef Slot* s = slot_at(t, hash, hi, lo, port, protocol)
     if s != NULL:
         slot_wake(t, s, t.last)
     return s
@@ -229,14 +249,21 @@ cdef inline void slots_wake_gauges(SlotTable* t) noexcept nogil:
             slot_wake(t, &t.slots[i], i)
 
 
+cdef inline void slot_count(Slot* s, int what, uint32_t by) noexcept nogil:
+    # `what`: a Feature. Once or twice is nothing, but for what counts singly; octets never say
+    # anything by themselves.
+    s.n[what] += by
+    if what >= F_TELLING:
+        s.telling |= by
+    elif what >= F_BYTES and s.n[what] > 2:
+        s.telling = 1
+
+
 cdef inline bint slot_tells(const SlotTable* t, const Slot* s) noexcept nogil:
-    # Whether its row is worth handing out: once or twice is nothing, but for what counts singly.
+    # Whether its row is worth handing out.
     cdef uint32_t i
-    if s.top.total > 2 or (not t.web and s.x.scan.failures):
+    if s.telling or s.top.total > 2 or (not t.web and s.x.scan.failures):
         return True
-    for i in range(<uint32_t> F_BYTES, <uint32_t> F_COUNT):
-        if s.n[i] > (0 if i >= F_TELLING else 2):
-            return True
     for i in range(<uint32_t> G_TELLING, <uint32_t> G_COUNT):
         if s.gauge[i]:
             return True

@@ -16,12 +16,13 @@ from sensor._native.app_http1 cimport (
 from sensor._native.app_state cimport App
 from sensor._native.clock cimport NS_PER_SECOND
 from sensor._native.core cimport NO_APP, Core
-from sensor._native.detect cimport Detect, Ends, T_SERVICE, ends_of, seen_from, service_of
+from sensor._native.detect cimport Detect, Ends, T_SERVICE, ends_of
+from sensor._native.detect_count cimport seen_from
 from sensor._native.features cimport (
     G_CONN_ACTIVE, G_CONN_IDLE, G_CONN_SILENT, G_CONN_SLOW_BODY, G_CONN_SLOW_HEADER,
     G_CONN_SLOW_READ, G_CONN_TLS_SILENT, G_COUNT, G_HALF_OPEN)
 from sensor._native.flow cimport TE_ESTABLISHED, Flow
-from sensor._native.slots cimport Slot, SlotTable, slot_at
+from sensor._native.slots cimport Slot, SlotTable, slot_at, slot_hash, slot_wake
 
 cdef enum:
     SWEEP_FLOWS = 4096           # per 100 ms
@@ -122,6 +123,7 @@ cdef inline void slow_publish(SlotTable* t) noexcept nogil:
 cdef inline void slow_sweep(Core* c) noexcept nogil:
     # Called once per 100-ms tick.
     cdef Detect* d = c.detect
+    cdef SlotTable* t = &d.table[<int> T_SERVICE]
     cdef uint32_t end = d.sweep_at + SWEEP_FLOWS
     cdef Flow* f
     cdef Slot* s
@@ -141,14 +143,16 @@ cdef inline void slow_sweep(Core* c) noexcept nogil:
             continue
         gauge = flow_gauge(c, f)
         e = ends_of(f.key, f.orig_dir, f.role, True)
-        s = slot_at(&d.table[<int> T_SERVICE], e.dh, e.dl, e.dport, 6, d.secret)
+        s = slot_at(t, slot_hash(e.dh, e.dl, e.dport, 6, d.secret), e.dh, e.dl, e.dport, 6)
         if s == NULL:
             continue
         s.rising[<int> G_CONN_ACTIVE] += 1
         if gauge != G_CONN_ACTIVE:
             s.rising[gauge] += 1
         if gauge != G_CONN_ACTIVE and gauge != G_CONN_IDLE:
-            seen_from(d, service_of(d, &e, 6), &e, 1)
+            slot_wake(t, s, t.last)
+            s.local = e.d_local
+            seen_from(d, s, &e, 1)
     if d.sweep_at >= c.flow_high:
         d.sweep_at = 0
-        slow_publish(&d.table[<int> T_SERVICE])
+        slow_publish(t)

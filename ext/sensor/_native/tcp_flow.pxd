@@ -12,7 +12,7 @@ from sensor._native.counters cimport (
     C_ACKS, C_CAPTURE_GAPS, C_CONNECTIONS_FAILED, C_CONNECTIONS_NEW, C_DATA_SEGMENTS, C_DUPLICATES,
     C_HANDSHAKES, C_LOST_DOWNSTREAM, C_LOST_UPSTREAM, C_OUT_OF_ORDER, C_RESETS, C_RETRANSMISSIONS,
     C_SPURIOUS, C_ZERO_WINDOWS)
-from sensor._native.detect cimport (
+from sensor._native.detect_say cimport (
     detect_attempt_over, detect_closed, detect_said, detect_stray, detect_stray_answered)
 from sensor._native.features cimport (
     F_CONN_SPOKE, F_SYN_ABORTED, F_SYN_FAILED, F_SYN_REFUSED, F_SYN_RETRANS)
@@ -158,7 +158,7 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
     elif flags & TCP_RST and not flags & TCP_FIN:
         if not e.flags & (HO_RST_ORIG | HO_RST_RESP):
             if not e.flags & HO_UNREACHABLE:
-                detect_attempt_over(c.detect, e.key, e.orig_dir, e.role)
+                detect_attempt_over(c.detect, e.key, e.orig_dir, e.role, False)
             e.flags |= HO_RST_ORIG if from_orig else HO_RST_RESP
             e.rst_seq = p.seq
             if from_orig:
