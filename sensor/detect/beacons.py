@@ -1,7 +1,9 @@
 """Connections that come back like a clock: start times per (source, destination, port).
 
-A consumer of finished connections, off the hot path. Once an hour of packet time, and at the end
-of input, every pair with enough starts becomes a row of the table "pair", for rules to judge.
+A consumer of finished connections, off the hot path. Most pairs come once and never again: the
+first start waits in a table of fixed size (newest wins), the second makes the pair. Once an hour of
+packet time, and at the end of input, every pair with enough starts becomes a row of the table
+"pair", for rules to judge.
 
 The score is RITA's (Active Countermeasures, github.com/activecm/rita): the mean of Bowley skewness
 and relative median absolute deviation, each of the intervals and of the octets sent; 1 is a clock.
@@ -44,25 +46,33 @@ MOST_PAIRS = 8192  # the least recently used gives way
 KEPT = 128  # newest starts of a pair
 FEWEST = 8  # starts before a pair is worth a row
 APART_NS = NS  # starts closer together are one: a page fetched over several connections
-_KEY = ("orig_ip", "resp_ip", "resp_port", "protocol")
+ONCE = 65536  # pairs that came once, by hash
 
+Hashes = NDArray[np.uint64]
 Sink = Callable[[str, Rows, int, int], None]
 
 
 class _Pair:
-    __slots__ = ("first_ns", "last_ns", "number", "sizes", "starts", "times")
+    __slots__ = ("first_ns", "key", "last_ns", "number", "sizes", "slot", "starts", "times")
 
-    def __init__(self, number: int, start_ns: int) -> None:
+    def __init__(self, flow: np.void, number: int, slot: int) -> None:
+        self.key = (
+            flow["orig_ip"].tobytes(),
+            flow["resp_ip"].tobytes(),
+            int(flow["resp_port"]),
+            int(flow["protocol"]),
+        )
         self.number = number  # names the slot's generation
-        self.first_ns = self.last_ns = start_ns
+        self.slot = slot
+        self.first_ns = self.last_ns = 0
         self.starts = 0
         self.times: deque[int] = deque(maxlen=KEPT)
         self.sizes: deque[int] = deque(maxlen=KEPT)
 
     def add(self, start_ns: int, size: int) -> None:
-        self.starts += 1
-        self.first_ns = min(self.first_ns, start_ns)
+        self.first_ns = min(self.first_ns, start_ns) if self.starts else start_ns
         self.last_ns = max(self.last_ns, start_ns)
+        self.starts += 1
         self.times.append(start_ns)
         self.sizes.append(size)
 
@@ -72,10 +82,10 @@ class Beacons:
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._pairs: OrderedDict[bytes, _Pair] = OrderedDict()
-        self._slots: dict[bytes, int] = {}
+        self._pairs: OrderedDict[int, _Pair] = OrderedDict()  # by hash
         self._free: list[int] = list(range(MOST_PAIRS - 1, -1, -1))
         self._made = 0
+        self._once = np.zeros(ONCE, [("hash", "<u8"), ("start_ns", "<u8"), ("bytes", "<u8")])
         self._hour: int | None = None
         self._newest_ns = 0
 
@@ -84,20 +94,27 @@ class Beacons:
 
     def flows(self, rows: Rows, names: bytes) -> None:
         """Finished connections of local hosts that were answered; attempts make no beacon."""
-        answered = rows[(rows["resp_packets"] > 0) & (rows["local"] & 1 == 1)]
-        if not len(answered):
+        at = np.flatnonzero((rows["resp_packets"] > 0) & (rows["local"] & 1 == 1))
+        if not len(at):
             return
-        self._until(int(answered["ended_ns"].max()))
-        answered = answered[np.argsort(answered["started_ns"], kind="stable")]
-        keys = np.empty(len(answered), [(name, answered.dtype[name]) for name in _KEY])
-        for name in _KEY:
-            keys[name] = answered[name]
-        starts, sizes = answered["started_ns"].tolist(), answered["orig_bytes"].tolist()
-        width = keys.dtype.itemsize
-        octets = keys.tobytes()
-        for i, start_ns in enumerate(starts):
-            pair = self._pair(octets[i * width : (i + 1) * width], start_ns)
-            pair.add(start_ns, sizes[i])
+        at = at[np.argsort(rows["started_ns"][at], kind="stable")]
+        self._until(int(rows["ended_ns"][at].max()))
+        starts, sizes = rows["started_ns"][at], rows["orig_bytes"][at]
+        hashes = hashes_of(rows, at)
+        new = self._new(hashes)
+        place = hashes[new] % ONCE
+        self._once["hash"][place] = hashes[new]
+        self._once["start_ns"][place] = starts[new]
+        self._once["bytes"][place] = sizes[new]
+        for i in np.flatnonzero(~new).tolist():
+            self._pair(int(hashes[i]), rows[at[i]]).add(int(starts[i]), int(sizes[i]))
+
+    def _new(self, hashes: Hashes) -> NDArray[np.bool_]:
+        """Connections whose pair was never seen and does not come twice here."""
+        pairs, which, times = np.unique(hashes, return_inverse=True, return_counts=True)
+        known = np.fromiter((h in self._pairs for h in pairs.tolist()), np.bool_, len(pairs))
+        alone = ~known & (times == 1) & (self._once["hash"][pairs % ONCE] != pairs)
+        return np.asarray(alone[which])
 
     def finish(self) -> None:
         """End of input: the hour that had begun."""
@@ -112,33 +129,37 @@ class Beacons:
         self._hour = hour if self._hour is None else max(self._hour, hour)
         self._newest_ns = max(self._newest_ns, now_ns)
 
-    def _pair(self, key: bytes, start_ns: int) -> _Pair:
-        pair = self._pairs.get(key)
+    def _pair(self, number: int, flow: np.void) -> _Pair:
+        """The pair of that hash; made, with the start that waited, when it is its second."""
+        pair = self._pairs.get(number)
         if pair is not None:
-            self._pairs.move_to_end(key)
+            self._pairs.move_to_end(number)
             return pair
         if not self._free:
-            oldest, _ = self._pairs.popitem(last=False)
-            self._free.append(self._slots.pop(oldest))
+            _, oldest = self._pairs.popitem(last=False)
+            self._free.append(oldest.slot)
         self._made += 1
-        pair = self._pairs[key] = _Pair(self._made, start_ns)
-        self._slots[key] = self._free.pop()
+        pair = self._pairs[number] = _Pair(flow, self._made, self._free.pop())
+        waited = self._once[number % ONCE]
+        if waited["hash"] == number:
+            pair.add(int(waited["start_ns"]), int(waited["bytes"]))
+            waited["hash"] = 0
         return pair
 
     def _tell(self, start_ns: int, end_ns: int) -> None:
-        worth = [(k, p) for k, p in self._pairs.items() if p.starts >= FEWEST]
+        worth = [pair for pair in self._pairs.values() if pair.starts >= FEWEST]
         rows = np.zeros(len(worth), PAIR)
-        for row, (key, pair) in zip(rows, worth, strict=True):
-            self._fill(row, key, pair)
+        for row, pair in zip(rows, worth, strict=True):
+            self._fill(row, pair)
         self._sink("pair", rows, start_ns, end_ns)
 
-    def _fill(self, row: np.void, key: bytes, pair: _Pair) -> None:
-        row["slot"] = self._slots[key]
+    def _fill(self, row: np.void, pair: _Pair) -> None:
+        row["slot"] = pair.slot
         row["generation"] = pair.number & 0xFFFFFFFF
-        row["address"] = np.void(key[:16])
-        row["peer"] = row["top_address"] = np.void(key[16:32])
-        row["port"] = row["top_port"] = int.from_bytes(key[32:34], "little")
-        row["protocol"] = key[34]
+        address, peer, port, row["protocol"] = pair.key
+        row["address"] = np.void(address)
+        row["peer"] = row["top_address"] = np.void(peer)
+        row["port"] = row["top_port"] = port
         row["local"] = 1
         row["starts"] = row["top_count"] = row["top_total"] = pair.starts
         row["span_s"] = (pair.last_ns - pair.first_ns) / NS
@@ -150,6 +171,23 @@ class Beacons:
             row["interval_score"] = regularity(intervals)
             row["size_score"] = regularity(sizes)
             row["score"] = (row["interval_score"] + row["size_score"]) / 2
+
+
+def hashes_of(flows: Rows, at: NDArray[np.intp]) -> Hashes:
+    """64 bits of source, destination, port and protocol (the mixer of SplitMix64, Steele 2014)."""
+    number = np.zeros(len(at), np.uint64)
+    words = [
+        flows[name][at].view(np.uint64).reshape(-1, 2)[:, half]
+        for name in ("orig_ip", "resp_ip")
+        for half in (0, 1)
+    ]
+    ports = flows["resp_port"][at].astype(np.uint64) << np.uint64(8) | flows["protocol"][at]
+    for word in (*words, ports):
+        number = (number ^ word) + np.uint64(0x9E3779B97F4A7C15)
+        number = (number ^ number >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+        number = (number ^ number >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+        number ^= number >> np.uint64(31)
+    return number | np.uint64(1)  # 0: a free place
 
 
 def _intervals(times: NDArray[np.int64]) -> Values:

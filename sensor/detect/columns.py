@@ -4,7 +4,10 @@ The native floor says which columns there are (sensor._native.dtypes); this page
 seconds of one become one window.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +99,42 @@ def peaks(dtype: Dtype) -> tuple[str, ...]:
     return tuple(n for n in dtype.names or () if dtype[n].kind == "f" and n not in LEVELS)
 
 
+@cache
 def levels(dtype: Dtype) -> tuple[str, ...]:
     """The columns of which the newest second counts."""
     known = set(counts(dtype)) | set(peaks(dtype)) | set(TOP)
     return tuple(name for name in dtype.names or () if name not in known)
+
+
+def whole(rows: Rows) -> NDArray[np.void]:
+    """Rows without their columns, sharing their memory: NumPy copies rows column by column."""
+    return rows.view(f"V{rows.itemsize}")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Columns of one format that lie side by side."""
+
+    format: np.dtype[Any]
+    offset: int  # octets
+    n: int
+
+    def of(self, rows: Rows) -> NDArray[Any]:
+        """Them in `rows` (contiguous, not empty): an array that shares their memory."""
+        strides = (rows.itemsize, self.format.itemsize)
+        return np.ndarray((len(rows), self.n), self.format, rows, self.offset, strides)
+
+
+@cache
+def blocks(dtype: Dtype, which: Callable[[Dtype], tuple[str, ...]]) -> tuple[Block, ...]:
+    """What `which` names, in as few pieces as there are: a loop over columns is slow."""
+    found: list[Block] = []
+    fields: Mapping[str, tuple[Any, ...]] = dtype.fields or {}
+    named = [fields[name][:2] for name in which(dtype)]
+    for form, offset in sorted(named, key=lambda field: field[1]):
+        last = found[-1] if found else None
+        if last and last.format == form and last.offset + last.n * form.itemsize == offset:
+            found[-1] = Block(form, last.offset, last.n + 1)
+        else:
+            found.append(Block(form, offset, 1))
+    return tuple(found)

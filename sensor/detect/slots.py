@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor._native.faces import Rows
 from sensor.detect.baseline import Learned, Slots
-from sensor.detect.columns import Dtype, generations_of, key_columns
+from sensor.detect.columns import Dtype, key_columns
 from sensor.detect.expression import Truths, Values
 from sensor.detect.parse import MOST_WINDOWS
 from sensor.detect.window import View
@@ -94,7 +93,7 @@ class Memory:
             self._grow(1 << view.top.bit_length())
         fresh = self._generation[view.slots] != view.generations
         if fresh.any():
-            self._take(view.slots[fresh], view.rows[fresh])
+            self._take(view, fresh)
 
     def ready(self, slots: Slots) -> None:
         """Fold what these keys' baselines have not taken in yet of the windows before this one."""
@@ -151,9 +150,10 @@ class Memory:
         for learned in self.learned.values():
             learned.rest(at)
 
-    def _take(self, slots: Slots, rows: Rows) -> None:
+    def _take(self, view: View, fresh: Truths) -> None:
+        slots = view.slots[fresh]
         self._open -= int(self.opened[slots].sum())
-        self._generation[slots] = generations_of(rows)
+        self._generation[slots] = view.generations[fresh]
         self._tick[slots] = self._fold_tick[slots] = self._history_tick[slots] = self._now - 1
         self._frozen[slots] = 0
         self.opened[slots] = False
@@ -161,7 +161,7 @@ class Memory:
         for learned in self.learned.values():
             learned.reset(slots, self._now)
         for name in self._columns:
-            self._keys[name][slots] = rows[name]
+            self._keys[name][slots] = view.values(name, fresh)
         if self._kept:
             for slot in slots:
                 self._put(int(slot))

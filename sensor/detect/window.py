@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sensor._native.faces import Rows
 from sensor.detect.baseline import Look, Slots
@@ -12,13 +13,15 @@ from sensor.detect.columns import (
     DERIVED,
     TOP,
     Dtype,
+    blocks,
     counts,
     generations_of,
     levels,
     peaks,
     slots_of,
+    whole,
 )
-from sensor.detect.expression import Expression, Values
+from sensor.detect.expression import Expression, Truths, Values
 
 NS = 1_000_000_000
 NOTHING = np.dtype([("nothing", "u1")])  # before the first row says what its table has
@@ -59,6 +62,10 @@ class View:
             self._rows = self._select()
         return self._rows
 
+    def values(self, name: str, at: Truths) -> NDArray[Any]:
+        """A column as it is, of the rows `at`."""
+        return self.rows[name][at]
+
     def column(self, name: str) -> Values:
         """A column of the table, or one derived from two; KeyError when there is none."""
         found = self._columns.get(name)
@@ -79,19 +86,23 @@ class View:
 class Part(View):
     """Some rows of a view; what the view has read is not read again."""
 
-    def __init__(self, whole: View, index: Slots) -> None:
-        self._whole = whole
+    def __init__(self, view: View, index: Slots) -> None:
+        self._whole = view
         self._index = index
         self._rows = None
         self._columns = {}
-        self.dtype = whole.dtype
+        self.dtype = view.dtype
         self.size = len(index)
-        self.slots = whole.slots[index]
-        self.generations = whole.generations[index]
-        self.top = whole.top
+        self.slots = view.slots[index]
+        self.generations = view.generations[index]
+        self.top = view.top
+
+    def values(self, name: str, at: Truths) -> NDArray[Any]:
+        return self._whole.rows[name][self._index[at]]
 
     def _select(self) -> Rows:
-        return self._whole.rows[self._index]
+        rows = self._whole.rows
+        return whole(rows)[self._index].view(rows.dtype)
 
     def _read(self, name: str) -> Values:
         return np.asarray(self._whole.column(name)[self._index])
@@ -178,7 +189,7 @@ class Sums:
             return None
         start_ns = self._number * self._length_ns
         span = Span(start_ns, min(self._end_ns, start_ns + self._length_ns))
-        rows = self._rows[np.flatnonzero(self._used)]
+        rows = whole(self._rows)[self._used].view(self._rows.dtype)
         self._number = None
         self._used[:] = False
         return rows, span
@@ -187,11 +198,11 @@ class Sums:
         slots, generations = slots_of(rows), generations_of(rows)
         table = self._room(rows.dtype, int(slots.max()) + 1)
         same = self._used[slots] & (generations_of(table)[slots] == generations)
-        table[slots[~same]] = rows[~same]
+        whole(table)[slots[~same]] = whole(rows)[~same]
         self._used[slots] = True
         if not same.any():
             return
-        slots, rows = slots[same], rows[same]
+        slots, rows = slots[same], whole(rows)[same].view(rows.dtype)
         dtype = rows.dtype
         if "top_count" in (dtype.names or ()):
             larger = rows["top_count"] > table["top_count"][slots]
@@ -203,10 +214,10 @@ class Sums:
             added = np.where(alike, table["top_count"][slots] + rows["top_count"], 0)
             most = np.maximum(table["top_count"][slots], rows["top_count"])
             table["top_count"][slots] = np.where(alike, added, most)
-        for name in counts(dtype):
-            table[name][slots] += rows[name]
-        for name in peaks(dtype):
-            table[name][slots] = np.fmax(table[name][slots], rows[name])
+        for block in blocks(dtype, counts):
+            block.of(table)[slots] += block.of(rows)
+        for block in blocks(dtype, peaks):
+            block.of(table)[slots] = np.fmax(block.of(table)[slots], block.of(rows))
         for name in levels(dtype):
             table[name][slots] = rows[name]
 
