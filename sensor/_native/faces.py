@@ -91,8 +91,9 @@ class Source(Protocol):
         """Read the next batch; how many records it has, 0 at the end."""
         ...
 
-    def batch_totals(self) -> tuple[int, int, int, int]:
-        """Of the batch: octets on the wire, octets captured, earliest and latest time (ns)."""
+    def take_totals(self) -> tuple[int, int, int, int, int]:
+        """Of the batches since it was last asked: packets, octets on the wire, octets captured,
+        earliest and latest time (ns; 0 without packets)."""
         ...
 
 

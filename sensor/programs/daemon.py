@@ -126,7 +126,7 @@ class Lane:
         for _ in range(BATCHES):
             if not self.meter.read(interface.ring):
                 return
-            self.run.capture.add_batch(interface.ring)
+            self.run.capture.add(interface.ring)
             self.meter.feed(interface.ring)
 
     def drain(self, deadline: float) -> None:

@@ -35,10 +35,12 @@ class Capture:
     anomalies: dict[str, int] = field(default_factory=dict)
     damaged: str | None = None
 
-    def add_batch(self, source: Source) -> int:
-        """Count in a source's current batch; gives its latest packet time."""
-        wire, captured, first, last = source.batch_totals()
-        self.packets += source.pending
+    def add(self, source: Source) -> int:
+        """Count in what a source has handed out since; gives the latest packet time of that."""
+        packets, wire, captured, first, last = source.take_totals()
+        if not packets:
+            return 0
+        self.packets += packets
         self.wire_bytes += wire
         self.captured_bytes += captured
         self.first_ns = first if self.first_ns is None else min(self.first_ns, first)

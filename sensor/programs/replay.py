@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 from importlib import import_module
 from types import FrameType
 from typing import Any
@@ -22,6 +23,7 @@ from sensor.errors import DamagedCapture, InputError, SensorError
 from sensor.flow.locality import LEARN_PACKETS, Local, given, learn
 from sensor.flow.meter import Consumer, Meter, Pace
 from sensor.flow.quic_initial import server_name
+from sensor.flow.relay import Relay
 from sensor.metrics.figures import Figures
 from sensor.metrics.geography import region_of
 from sensor.metrics.topology import Topology
@@ -32,6 +34,9 @@ from sensor.programs.document import Capture, Performance, build
 from sensor.programs.options import LocalPrefix
 
 INTERRUPTED = 130
+# A replay is a function of its capture, and so are the places that hashes give. Who makes a capture
+# so that they collide gains evictions (counted), no time: every look-up is bounded.
+SECRET = blake2b(b"sensor replay", digest_size=40).digest()
 NETWORK = "replay"  # stands for the interface in network_id: a capture file names none
 
 Progress = Callable[[int], None]  # octets read so far, over all inputs
@@ -40,11 +45,12 @@ Progress = Callable[[int], None]  # octets read so far, over all inputs
 class Interrupt:
     """Ctrl-C stops between two batches, so that nothing is half done; a second one stops at once.
 
-    While `reading`, which may wait for a pipe for ever, it stops at once too: nothing is lost then.
+    While `reading` what may wait for ever (a pipe), it stops at once too: nothing is lost then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, may_wait: bool) -> None:
         self.asked = False
+        self.may_wait = may_wait
         self.reading = False
 
     @contextmanager
@@ -63,7 +69,7 @@ class Interrupt:
 
     def read(self, read: Callable[[], int]) -> int:
         """What `read()` gives; 0 when it was interrupted, or before."""
-        self.reading = True
+        self.reading = self.may_wait
         try:
             return 0 if self.asked else read()
         except KeyboardInterrupt:
@@ -96,6 +102,7 @@ class Replay:
         agent: str | None = None,
         rules: str | None = None,  # folder of the operator's rule files
         window_s: int = 60,
+        workers: int = 1,  # from 2 on: captures are read by a thread of their own
         speed: float | None = None,  # None: as fast as possible
     ) -> None:
         found = find_savefiles(paths, complain_of_skipped)
@@ -113,12 +120,16 @@ class Replay:
         self.engine = Engine(
             local=list(local.prefixes),
             window_ns=window_s * 10**9,
+            secret=SECRET,
             features=True,
             server_name=server_name,
         )
         self.topology = Topology()
         self.detector = make_detector(self.agent_id, "", rules)  # a replay's boot_id is known later
         self.pace = None if speed is None else Pace(speed)
+        # A pipe may make the reader wait for ever, and a paced replay has time.
+        self.apart = workers > 1 and self.size is not None and self.pace is None
+        self.boot_id = ""  # known with the first packet
         self._octets = 0  # of the inputs read so far
 
     def run(
@@ -126,22 +137,16 @@ class Replay:
     ) -> Replayed:
         """Reads everything; what came before damage or Ctrl-C is kept and reported."""
         watch = Detection(self.detector, self.topology if consumers else None)
-        meter = Meter(self.engine, (self.figures, watch.beacons, *consumers), watch)
-        interrupt = Interrupt()
-        status = 0
+        consumers = (self.figures, watch.beacons, *consumers)
+        interrupt = Interrupt(may_wait=not self.apart)
         with interrupt.armed():
-            for name in self.inputs:
-                if interrupt.asked:
-                    break
-                try:
-                    self._read(name, meter, interrupt, progress)
-                except InputError as error:
-                    if len(self.inputs) == 1 and not isinstance(error, DamagedCapture):
-                        raise
-                    complain(error)
-                    self.capture.damaged = self.capture.damaged or str(error)
-                    status = status or error.exit_code
-        meter.finish()
+            if self.apart:
+                relay = Relay(consumers, watch)
+                meter = Meter(self.engine, (relay,), relay)
+                status = relay.run(lambda: self._read_all(meter, interrupt, progress))
+            else:
+                meter = Meter(self.engine, consumers, watch)
+                status = self._read_all(meter, interrupt, progress)
         for rule, reason in sorted(self.detector.off.items()):
             click.echo(f"sensor: rule {rule} is off: {reason}", err=True)
         self.capture.count_anomalies(self.engine.anomalies())
@@ -163,8 +168,25 @@ class Replay:
             INTERRUPTED if interrupt.asked else status,
         )
 
-    @property
-    def boot_id(self) -> str:
+    def _read_all(self, meter: Meter, interrupt: Interrupt, progress: Progress | None) -> int:
+        """The exit status so far."""
+        status = 0
+        for name in self.inputs:
+            if interrupt.asked:
+                break
+            try:
+                self._read(name, meter, interrupt, progress)
+            except InputError as error:
+                if len(self.inputs) == 1 and not isinstance(error, DamagedCapture):
+                    raise
+                complain(error)
+                self.capture.damaged = self.capture.damaged or str(error)
+                status = status or error.exit_code
+        self.boot_id = self.boot_id or self._identity()
+        meter.finish()
+        return status
+
+    def _identity(self) -> str:
         """The same capture, looked at in the same way, is the same run."""
         identity = f"{self.capture.first_ns}/{self.network_id}/{self.window_s}"
         return str(uuid5(UUID(self.agent_id), identity))
@@ -173,14 +195,17 @@ class Replay:
         self, name: str, meter: Meter, interrupt: Interrupt, progress: Progress | None
     ) -> None:
         source = self._looked_at.pop(name, None) or open_savefile(name)
+        source.by_batch = self.pace is not None
         before = self._octets
         with closing(source):
             try:
                 while source.pending or interrupt.read(lambda: meter.read(source)):
-                    latest_ns = self.capture.add_batch(source)
+                    latest_ns = self.capture.add(source)
+                    self.boot_id = self.boot_id or self._identity()
                     if self.pace is not None:
                         self.pace.wait(latest_ns, lambda: interrupt.asked)
                     meter.feed(source)
+                    self.capture.add(source)
                     if progress is not None:
                         progress(before + source.input_position)
             finally:
@@ -285,7 +310,12 @@ def show_progress(stack: ExitStack, size: int | None) -> Progress | None:
     help="Length of a window in packet time.",
 )
 @click.option(
-    "--workers", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Cores."
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="From 2 on, files are read by a thread of their own; the figures are the same.",
 )
 @click.option(
     "--speed",
@@ -310,14 +340,13 @@ def command(
     Prints a report, or with --json one document. With --db everything is kept in SQLite as well.
     Times are the packets' own, so the same capture gives the same figures on any machine.
     """
-    if workers > 1:
-        click.echo(f"sensor: --workers {workers}: this version replays with one", err=True)
     replay = Replay(
         paths,
         local=given(local) if local else None,
         agent=str(agent_id) if agent_id else None,
         rules=rules,
         window_s=window,
+        workers=workers,
         speed=speed,
     )
     with ExitStack() as stack:

@@ -37,4 +37,5 @@ cdef class Copied(PacketSource):
             n += 1
         self.n = n
         self.delivered += n
+        self.note()
         return n

@@ -144,9 +144,9 @@ cdef class Engine:
         self.c.n_local += 1
 
     def feed(self, PacketSource source not None) -> int:
-        """Take records of the source's current batch.
+        """Take records of the source's current batch, and of those that it has without Python.
 
-        Returns 0 when the batch is used up; else a bit mask: 1 = a window ended (call
+        Returns 0 when they are used up; else a bit mask: 1 = a window ended (call
         take_window()), 2 = the connection rows are nearly full (call take_flows()), 8 = a second ended
         (call take_features()); then call again.
         """
@@ -154,6 +154,8 @@ cdef class Engine:
         while True:
             with nogil:
                 why = pump(self.c, source.packets, source.n, &source.at)
+                while why == 0 and source.more():
+                    why = pump(self.c, source.packets, source.n, &source.at)
             if why != STOP_NAMES:
                 return why
             self.read_names()

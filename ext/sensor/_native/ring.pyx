@@ -318,6 +318,7 @@ cdef class Ring(PacketSource):
             while self.left and self.n < BATCH_MAX:
                 self.take()
             self.used_up = self.left == 0
+        self.note()
         return self.n
 
     cdef inline void take(self) noexcept nogil:

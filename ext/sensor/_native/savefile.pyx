@@ -35,6 +35,7 @@ cdef extern from "poll.h" nogil:
 
 cdef enum:
     READ_SIZE = 1048576          # one read(), and the size of the buffer until a record is longer
+    READS_AHEAD = 15             # of a file, before Python is asked again
 
 ANOMALY_NAMES = {
     c.A_CAPLEN_OVER_SNAPLEN: "capture_length_over_snaplen",
@@ -109,6 +110,7 @@ cdef class Savefile(PacketSource):
     cdef uint64_t base
     cdef uint64_t delivered
     cdef int fd
+    cdef uint32_t reads_left
     cdef bint eof
     cdef bint opened
     cdef object stream
@@ -172,6 +174,7 @@ cdef class Savefile(PacketSource):
         """Fill the batch with the next records, at most 512; 0 at the end of the file."""
         cdef size_t used
         self.n = self.at = 0
+        self.reads_left = READS_AHEAD
         while True:
             if self.f.stop == STOP_FAULT:
                 raise self.error(DAMAGE, DamagedCapture)
@@ -183,6 +186,7 @@ cdef class Savefile(PacketSource):
             self.start += used
             if self.n:
                 self.delivered += self.n
+                self.note()
                 return self.n
             if self.f.stop == STOP_FAULT:
                 continue
@@ -196,15 +200,41 @@ cdef class Savefile(PacketSource):
             else:
                 return 0
 
-    cdef int refill(self) except -1:
-        # Move what is left to the front, make room for the record that is wanted, read once.
+    cdef uint32_t more(self) noexcept nogil:
+        # (In-place operators would need the GIL in the checked builds.)
+        cdef size_t used
+        cdef ssize_t got
+        self.n = self.at = 0
+        while self.f.stop != STOP_FAULT and not self.by_batch:
+            used = savefile_records(&self.f, self.buffer + self.start, self.end - self.start,
+                                    self.packets, &self.n)
+            self.start = self.start + used
+            if self.n:
+                self.delivered = self.delivered + self.n
+                self.note()
+                return self.n
+            if self.fd < 0 or self.reads_left == 0 or self.f.need > self.room:
+                return 0
+            self.to_front()
+            got = read(self.fd, self.buffer + self.end, self.room - self.end)
+            if got <= 0:
+                return 0                 # next_batch() will see why
+            self.end = self.end + <size_t> got
+            self.reads_left = self.reads_left - 1
+        return 0
+
+    cdef void to_front(self) noexcept nogil:
         cdef size_t left = self.end - self.start
-        cdef void* grown
         if self.start:
             memmove(self.buffer, self.buffer + self.start, left)
-            self.base += self.start
+            self.base = self.base + self.start
             self.start = 0
             self.end = left
+
+    cdef int refill(self) except -1:
+        # Move what is left to the front, make room for the record that is wanted, read once.
+        cdef void* grown
+        self.to_front()
         if self.f.need > self.room:
             grown = realloc(self.buffer, self.f.need)
             if grown == NULL:

@@ -21,7 +21,19 @@ cdef struct RawPacket:
     uint32_t flags
 
 
+cdef struct Totals:            # of the batches since somebody asked
+    uint64_t packets
+    uint64_t wire              # octets
+    uint64_t captured
+    uint64_t first_ns          # earliest and latest
+    uint64_t last_ns
+
+
 cdef class PacketSource:
     cdef RawPacket packets[BATCH_MAX]
     cdef uint32_t n            # records in the current batch
     cdef uint32_t at           # the engine's position in it
+    cdef Totals totals
+    cdef public bint by_batch  # the engine gets no batch but those of next_batch()
+    cdef uint32_t more(self) noexcept nogil
+    cdef void note(self) noexcept nogil

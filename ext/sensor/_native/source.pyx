@@ -1,6 +1,7 @@
 """Base class of packet sources (savefile, ring, portable)."""
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint32_t
+from libc.string cimport memset
 
 
 cdef class PacketSource:
@@ -15,19 +16,25 @@ cdef class PacketSource:
         """Records of the current batch that the engine has not taken yet."""
         return self.n - self.at
 
-    def batch_totals(self) -> tuple[int, int, int, int]:
-        """Of the current batch, taken or not: octets on the wire, octets captured, earliest and
-        latest time in ns. ValueError without a batch."""
-        cdef uint64_t wire = 0
-        cdef uint64_t captured = 0
-        cdef uint64_t first = <uint64_t> -1
-        cdef uint64_t last = 0
+    cdef uint32_t more(self) noexcept nogil:
+        # The next batch, where that needs neither Python nor waiting: 0 says nothing about the end.
+        return 0
+
+    cdef void note(self) noexcept nogil:
+        # A batch was filled: every subclass says so.
         cdef uint32_t i
-        if self.n == 0:
-            raise ValueError("no batch")
+        cdef Totals t = self.totals
         for i in range(self.n):
-            wire += self.packets[i].len
-            captured += self.packets[i].caplen
-            first = min(first, self.packets[i].ts_ns)
-            last = max(last, self.packets[i].ts_ns)
-        return wire, captured, first, last
+            t.wire += self.packets[i].len
+            t.captured += self.packets[i].caplen
+            t.first_ns = min(t.first_ns, self.packets[i].ts_ns) if t.packets else self.packets[i].ts_ns
+            t.last_ns = max(t.last_ns, self.packets[i].ts_ns)
+            t.packets += 1
+        self.totals = t
+
+    def take_totals(self) -> tuple[int, int, int, int, int]:
+        """Of the batches since it was last asked, taken or not: packets, octets on the wire, octets
+        captured, earliest and latest time in ns (0 without packets)."""
+        cdef Totals t = self.totals
+        memset(&self.totals, 0, sizeof(Totals))
+        return t.packets, t.wire, t.captured, t.first_ns, t.last_ns

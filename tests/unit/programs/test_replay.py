@@ -2,11 +2,15 @@
 
 import json
 import signal
+import sqlite3
+import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sensor.errors import CannotWrite
 from sensor.programs.document import Capture
 from sensor.programs.replay import Replay
 from tests.unit.programs.captures import MS, START, traffic, write
@@ -150,7 +154,7 @@ def test_an_empty_capture_is_no_error(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_reports_what_was_read(capture: Path) -> None:
-    replay = Replay((str(capture),))
+    replay = Replay((str(capture),), speed=1e9)
     done = replay.run(progress=lambda _: signal.raise_signal(signal.SIGINT))
     assert done.status == 130
     assert done.document["capture"]["packets"] == 512  # one batch
@@ -162,7 +166,7 @@ def test_ctrl_c_ends_a_wait_for_a_pipe(capture: Path, monkeypatch: pytest.Monkey
     replay = Replay((str(capture),))
     seen: list[int] = []
 
-    def add_batch(self: Capture, source: Any) -> int:
+    def add(self: Capture, source: Any) -> int:
         seen.append(source.pending)
         return 0
 
@@ -171,10 +175,10 @@ def test_ctrl_c_ends_a_wait_for_a_pipe(capture: Path, monkeypatch: pytest.Monkey
             signal.raise_signal(signal.SIGINT)
         return int(source.next_batch())
 
-    monkeypatch.setattr(Capture, "add_batch", add_batch)
+    monkeypatch.setattr(Capture, "add", add)
     monkeypatch.setattr("sensor.flow.meter.Meter.read", read)
     assert replay.run().status == 130
-    assert seen == [512]
+    assert seen == [512, 0]
 
 
 def test_speed_paces_by_packet_time(tmp_path: Path) -> None:
@@ -185,7 +189,48 @@ def test_speed_paces_by_packet_time(tmp_path: Path) -> None:
     assert document(path, "--speed", "1000")["capture"]["packets"] == 12
 
 
-def test_workers_are_not_faked(capture: Path) -> None:
-    done = run("replay", str(capture), "--workers", "4", "--json")
-    assert done.returncode == 0
-    assert b"--workers 4" in done.stderr
+def test_a_reader_of_its_own_changes_no_figure(tmp_path: Path, capture: Path) -> None:
+    rows, made = [], []
+    for workers in ("1", "4"):
+        path = tmp_path / f"{workers}.db"
+        arguments = ("--workers", workers, "--window", "1", "--db", path)
+        made.append(comparable(document(capture, *arguments)))
+        with closing(sqlite3.connect(path)) as db:
+            rows.append([line for line in db.iterdump() if '"_sqlite_migrations"' not in line])
+    assert made[0] == made[1]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) > 1000
+
+
+def test_a_reader_of_its_own_tells_of_damage(tmp_path: Path, capture: Path) -> None:
+    cut = tmp_path / "cut.pcap"
+    cut.write_bytes(capture.read_bytes()[:-7])
+    made = document(cut, "--workers", "2", status=65)
+    assert made["capture"]["packets"] == PACKETS - 1
+    done = run("replay", str(cut), "--workers", "2", "--db", "/proc/none/x.db")
+    assert done.returncode == 73
+
+
+def test_what_a_consumer_raises_ends_the_reader(capture: Path) -> None:
+    class Full:
+        def window(self, window: Any) -> None:
+            raise CannotWrite("no room")
+
+        def flows(self, rows: Any, names: bytes) -> None:
+            pass
+
+    with pytest.raises(CannotWrite, match="no room"):
+        Replay((str(capture),), window_s=1, workers=2).run((Full(),))
+    assert not [thread for thread in threading.enumerate() if thread.name == "reader"]
+
+
+def test_ctrl_c_reaches_a_reader_of_its_own(capture: Path) -> None:
+    class Asks:
+        def window(self, window: Any) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+        def flows(self, rows: Any, names: bytes) -> None:
+            pass
+
+    with pytest.raises(KeyboardInterrupt):  # at the second window: Ctrl-C twice
+        Replay((str(capture),), window_s=1, workers=2).run((Asks(),))
