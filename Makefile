@@ -30,7 +30,7 @@ format: build  ## what ruff can mend by itself
 	$(BIN)/ruff format
 
 unit: build  ## pytest, without what needs root
-	$(BIN)/python -m pytest -q -m "not system and not net"
+	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not system and not net"
 
 test-system: build  ## root on Debian: tshark, network namespaces, sanitizers, a smoke of every fuzzer
 	.ci/system
