@@ -13,7 +13,7 @@ export SENSOR_JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-demo: build  ## make a capture with attacks in it, replay it, print the report
+demo: build  ## make a capture with attacks in it, replay it, print the report, serve the dashboard
 	$(BIN)/sensor demo --out build/demo/demo.pcap
 
 test: lint unit  ## linters, types, layers and every test that needs nothing more

@@ -54,8 +54,8 @@ FLOOD_PER_SECOND = 1_500
 SCANNER, SLOW_CLIENT = "203.0.113.66", "203.0.113.99"
 SCANNED_PORTS, OPEN_PORTS = 1_000, (22, 631, 9100)
 SLOW_CONNECTIONS = 250
-# Made-up places: region, base round trip in ms, how many clients. Each has a part of TEST-NET-2
-# and of the documentation prefix for itself.
+# Made-up places: region, base round trip in ms, how many clients. Each has a /24 of the benchmark
+# range and a /48 of the documentation prefix to itself: the sensor tells no smaller ones apart.
 HOME = "CH"
 PLACES = (
     ("CH", 7, 14), ("DE", 14, 12), ("FR", 17, 8), ("GB", 24, 8), ("ES", 33, 5), ("US", 94, 12),
@@ -279,7 +279,7 @@ def arrivals(rng: random.Random, per_second: float) -> Iterator[float]:
 
 def prefixes(place: int) -> tuple[str, str]:
     """Of a place by its number."""
-    return f"198.51.100.{place * 16}/28", f"2001:db8:{0x100 + place:x}::/48"
+    return f"198.18.{place + 1}.0/24", f"2001:db8:{0x100 + place:x}::/48"
 
 
 def clients(rng: random.Random) -> list[tuple[str, int]]:
@@ -287,7 +287,7 @@ def clients(rng: random.Random) -> list[tuple[str, int]]:
     made = []
     for place, (_, rtt_ms, how_many) in enumerate(PLACES):
         four, six = (ipaddress.ip_network(prefix) for prefix in prefixes(place))
-        hosts = rng.sample(range(1, 15), how_many)
+        hosts = rng.sample(range(1, 255), how_many)
         for number, host in enumerate(hosts):
             net, offset = (four, host) if number % 4 else (six, rng.getrandbits(16) + 1)
             made.append((str(net[offset]), int(rtt_ms * rng.uniform(0.8, 1.3) * MS)))
@@ -406,18 +406,18 @@ def slowloris(wire: Wire) -> None:
 
 
 def syn_flood(wire: Wire) -> None:
-    """SYNs from made-up sources of 198.18.0.0/15; the server answers, nobody completes."""
+    """SYNs from made-up sources of 198.19.0.0/16; the server answers, nobody completes."""
     rng = wire.random
     total = (FLOOD_S[1] - FLOOD_S[0]) * FLOOD_PER_SECOND
     for number in range(total):
         at_ns = START_NS + FLOOD_S[0] * SECOND + number * SECOND // FLOOD_PER_SECOND
-        host = rng.getrandbits(17)
-        source = f"198.{18 + (host >> 16)}.{host >> 8 & 255}.{host & 255}"
+        host = rng.getrandbits(16)
+        source = f"198.19.{host >> 8}.{host & 255}"
         client, seq = (source, rng.randint(1_024, 65_535)), rng.getrandbits(32)
         wire.tcp(at_ns, client, (WEB, 443), seq, 0, SYN)
         answer = rng.getrandbits(32)
         wire.tcp(at_ns + SITE_NS, (WEB, 443), client, answer, seq + 1, SYN | ACK)
-    found = attack("syn_flood", FLOOD_S, "198.18.0.0/15 (spoofed)", f"{WEB}:443")
+    found = attack("syn_flood", FLOOD_S, "198.19.0.0/16 (spoofed)", f"{WEB}:443")
     wire.truth.episodes.append(found | {"syns": total})
 
 

@@ -4,6 +4,8 @@ The expected values were worked out from Zeek's scripts/base/protocols/conn/main
 session adapter, segment by segment.
 """
 
+import ipaddress
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from sensor._native.dtypes import NONE_NS
 from sensor._native.engine import Engine
 from sensor._native.flow import ConnState, EndReason
 from sensor._native.sink import LatencyKind as L
+from sensor.model.address import pack_prefix
 from tests.traffic.tcp import ETHERNET, MS, START_NS, Conversation, ip_frame, udp_frame
 
 SECOND = 1_000_000_000
@@ -291,6 +294,29 @@ def test_endpoints_seconds_and_leaves_add_up_to_the_whole():
     assert int(seconds["bytes_in"].sum() + seconds["bytes_out"].sum()) == octets
     assert int(seconds["bins_out"].sum()) == int(seconds["bytes_out"].sum())
     assert int(sum(w["leaf_bytes"].sum() for w in windows)) == octets
+
+
+def test_local_prefixes_of_every_length():
+    """By Python's ipaddress: who is inside is local, whatever the family and the length."""
+    rng = np.random.default_rng(1)
+    for family in (4, 6):
+        bits = 32 if family == 4 else 128
+        for length in range(bits + 1):
+            number = int.from_bytes(rng.bytes(bits // 8))
+            network = ipaddress.ip_network((number, length), strict=False)
+            inside = network[int.from_bytes(rng.bytes(bits // 8)) % network.num_addresses]
+            outside = type(inside)(int(inside) ^ (1 << (bits - max(length, 1))))
+            frame = udp_frame(str(inside), str(outside), 40000, 40001, b"x")
+            row = only([(START_NS, frame, len(frame), ETHERNET)], local=[pack_prefix(str(network))])
+            ends = (row["orig_ip"].tobytes(), row["resp_ip"].tobytes())
+            local = [text_of(end) in network for end in ends]
+            assert local.count(True) == (2 if length == 0 else 1)
+            assert row["local"] == local[0] | local[1] << 1, network
+
+
+def text_of(packed):
+    address = ipaddress.ip_address(packed)
+    return address.ipv4_mapped or address
 
 
 def test_replay_in_pieces_of_any_size_gives_the_same_rows():

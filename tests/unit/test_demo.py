@@ -1,7 +1,16 @@
 """The demo's capture holds what its truth file says; dpkt and scapy read it, not our decoder."""
 
+import fcntl
 import hashlib
 import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import termios
+import urllib.request
 from collections import Counter
 from pathlib import Path
 
@@ -50,7 +59,7 @@ def test_the_truth_is_what_dpkt_sees(capture: Path) -> None:
             if segment.flags & 0x12 == dpkt.tcp.TH_SYN:
                 if source == demo.SCANNER:
                     scanned.add(segment.dport)
-                elif source.startswith(("198.18.", "198.19.")):
+                elif source.startswith("198.19."):
                     flood_sources.add((ip.src, segment.sport))
                     seen["flood"] += 1
                 else:
@@ -124,3 +133,29 @@ def test_the_command_replays_what_it_made(capture: Path, tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     bad = CliRunner().invoke(main, ["demo", "--out", str(tmp_path / "file" / "x.pcap")])
     assert isinstance(bad.exception, CannotWrite)
+
+
+def test_on_a_terminal_the_dashboard_is_served(tmp_path: Path) -> None:
+    """Until Ctrl-C; what it serves is the database of the capture that was just made."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "sensor", "demo", "--out", str(tmp_path / "demo.pcap")]
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        said = b""
+        while (found := re.search(rb"on (http://\S+/)\s", said)) is None:
+            assert select.select([ours], [], [], 120)[0], said.decode()
+            said += os.read(ours, 4096)
+        assert b"The dashboard on it, until Ctrl-C:" in said
+        with urllib.request.urlopen(found[1].decode() + "healthz", timeout=20) as answer:  # noqa: S310
+            assert answer.status == 200
+        os.write(ours, b"\x03")
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)

@@ -131,7 +131,8 @@ cdef class Engine:
     def __dealloc__(self):
         core_free(self.c)
 
-    cdef add_local(self, bytes address, int length):
+    cdef add_local(self, bytes address, object length):
+        # `length` is Python's: C's 1 << 64 is not a number.
         if len(address) != 16 or not 0 <= length <= 128:
             raise ValueError("a local prefix is (16 octets, 0..128)")
         mask = ((1 << 128) - 1) ^ ((1 << (128 - length)) - 1)
