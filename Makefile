@@ -65,7 +65,7 @@ build: $(VENV)/ready  ## environment, native modules, dashboard; in place
 dashboard:  ## types, lint and component tests of the dashboard, then its build into sensor/web (npm)
 	.ci/dashboard --check
 
-screenshots: build  ## the dashboard's states as pictures in build/screenshots; two go into docs/images
+screenshots: build  ## the dashboard's states as pictures in docs/pictures; needs Chromium
 	$(BIN)/python -m tests.web.screenshots
 
 $(VENV)/ready: pyproject.toml

@@ -277,6 +277,7 @@ export interface Region {
   name: Text;
   lat: Figure;
   lon: Figure;
+  avg_ms: Figure;
   p50_ms: Figure;
   p95_ms: Figure;
   bytes: Figure;

@@ -83,8 +83,8 @@ test("TrafficPatternHeatmap: 7 × 24 cells, nothing known is not zero", () => {
 });
 
 const REGIONS = [
-  { region: "DE", name: "Germany", lat: 51, lon: 10, p50_ms: 18, p95_ms: 40, bytes: 900, error_rate: 0.01, best_agent_id: AGENT.agent_id },
-  { region: "private", name: null, lat: null, lon: null, p50_ms: null, p95_ms: null, bytes: 100, error_rate: null, best_agent_id: null },
+  { region: "DE", name: "Germany", lat: 51, lon: 10, avg_ms: null, p50_ms: 18, p95_ms: 40, bytes: 900, error_rate: 0.01, best_agent_id: AGENT.agent_id },
+  { region: "private", name: null, lat: null, lon: null, avg_ms: null, p50_ms: null, p95_ms: null, bytes: 100, error_rate: null, best_agent_id: null },
 ];
 
 test("GeographicLatencyMap counts what has no place; its table has all", () => {

@@ -14,6 +14,9 @@ from sensor.analytics.figures import count, known, merged, percentiles_ms, ratio
 from sensor.analytics.performance import recent
 from sensor.store.reading import Latency, ReadingStore, Scope
 
+COLUMNS = (
+    "region", "agent_id", "bytes", "errors", "connections", "latency_sum_us", "latency_count"
+)  # fmt: skip
 FEWEST_SAMPLES = 20  # of an agent's latency before it may be called the nearest to a region
 
 
@@ -39,17 +42,20 @@ def countries() -> dict[str, Country]:
 def regions(store: ReadingStore, scope: Scope) -> list[dict[str, Any]]:
     """One row per region, the one with most octets first.
 
-    Octets and errors are of the whole scope; percentiles of its newest day, from merged histograms.
-    `best_agent_id`: the agent with the lowest median there, of those with enough samples.
+    Octets, errors and the mean are of the whole scope; percentiles of its newest day, from merged
+    histograms, which endpoints in the region have and clients there have not. `best_agent_id`: the
+    agent with the lowest median there (without one: the lowest mean), of those with enough samples.
     """
     found = store.regions(scope, None)
     octets: dict[str, float] = {}
     errors: dict[str, list[float]] = {}
-    for name, sent, failed, made in zip(
-        found["region"].tolist(),
-        *(found[column].tolist() for column in ("bytes", "errors", "connections")),
-        strict=True,
+    means: dict[str, dict[str, list[float]]] = {}  # by region and agent: sum in us, samples
+    for name, agent, sent, failed, made, sum_us, samples in zip(
+        *(found[column].tolist() for column in COLUMNS), strict=True
     ):
+        mean = means.setdefault(name, {}).setdefault(agent, [0, 0])
+        mean[0] += known(sum_us) or 0
+        mean[1] += known(samples) or 0
         octets[name] = octets.get(name, 0) + (known(sent) or 0)
         pair = errors.setdefault(name, [0, 0])
         pair[0] += known(failed) or 0
@@ -60,14 +66,25 @@ def regions(store: ReadingStore, scope: Scope) -> list[dict[str, Any]]:
             by_agent.setdefault(group.key[0], []).append(group)
     names = sorted(octets.keys() | by_agent.keys(), key=lambda name: (-octets.get(name, 0), name))
     return [
-        row(name, count(octets.get(name)), errors.get(name), by_agent.get(name, []))
+        row(
+            name,
+            count(octets.get(name)),
+            errors.get(name),
+            by_agent.get(name, []),
+            means.get(name, {}),
+        )
         for name in names
     ]
 
 
 def row(
-    name: str, octets: int | None, errors: list[float] | None, latencies: list[Latency]
+    name: str,
+    octets: int | None,
+    errors: list[float] | None,
+    latencies: list[Latency],
+    means: dict[str, list[float]],
 ) -> dict[str, Any]:
+    sum_us, samples = (sum(mean[part] for mean in means.values()) for part in (0, 1))
     country = countries().get(name)
     p50, p95 = percentiles_ms(merged(latencies), 50, 95)
     return {
@@ -76,12 +93,13 @@ def row(
         "continental_region": country.region if country else None,
         "lat": country.lat if country else None,
         "lon": country.lon if country else None,
+        "avg_ms": round(sum_us / samples / 1000, 6) if samples else None,
         "p50_ms": p50,
         "p95_ms": p95,
         "sample_count": sum(latency.count for latency in latencies),
         "bytes": octets,
         "error_rate": ratio(errors[0], errors[1]) if errors else None,
-        "best_agent_id": best_agent(latencies),
+        "best_agent_id": best_agent(latencies) or nearest(means),
     }
 
 
@@ -94,3 +112,9 @@ def best_agent(latencies: list[Latency]) -> str | None:
         if (median := percentiles_ms(latency, 50)[0]) is not None
     ]
     return min(medians)[1] if medians else None
+
+
+def nearest(means: dict[str, list[float]]) -> str | None:
+    """The agent with the lowest mean."""
+    enough = [(one[0] / one[1], agent) for agent, one in means.items() if one[1] >= FEWEST_SAMPLES]
+    return min(enough)[1] if enough else None

@@ -104,6 +104,8 @@ class Live:
     def newest(self, client: Client) -> list[dict[str, Any]]:
         """The newest window of each agent that the client wants; in a thread."""
         with self._stores.lent() as store:
+            if self._cursor is None:  # what is written from now on is news
+                self._cursor, _ = store.closed(None, BATCH)
             newest = {run.agent_id: run for run in store.agents()}
             made = []
             for agent_id, run in newest.items():

@@ -81,11 +81,11 @@ def fill(path: str, windows: int = WINDOWS) -> dict[tuple[int, str], list[int]]:
 
 @contextmanager
 def serving(
-    path: str, limits: Limits | None = None, send_buffer: int = 0, **more: object
+    path: str, limits: Limits | None = None, send_buffer: int = 0, port: int = 0, **more: object
 ) -> Iterator[tuple[str, int]]:
     """An API on a real socket; its address."""
     settings = ApiSettings(token=TOKEN, limits=limits or Limits(), **more)  # type: ignore[arg-type]
-    listening = listen("127.0.0.1", 0)
+    listening = listen("127.0.0.1", port)
     if send_buffer:
         listening.setsockopt(SOL_SOCKET, SO_SNDBUF, send_buffer)
     server = make_server(make_app(settings, opener(path)), settings)

@@ -238,6 +238,7 @@ def test_regions_are_drawn_where_they_are(address: Address) -> None:
     (swiss,) = found
     assert (swiss["region"], swiss["name"], swiss["best_agent_id"]) == ("CH", "Switzerland", AGENT)
     assert swiss["bytes"] == WINDOWS * 10_000
+    assert swiss["avg_ms"] == 9.0  # of every window's row
     assert ask(address, "/regions?workspace_id=nobody")[0] == 404
     assert ask(address, "/regions?workspace_id=default", authorization="")[0] == 401
 

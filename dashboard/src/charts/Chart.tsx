@@ -8,7 +8,10 @@ let library: Promise<Library> | null = null;
 
 /** Loaded once, beside the page's first questions. */
 export function loadCharts(): Promise<Library> {
-  library ??= import("./echarts");
+  library ??= import("./echarts").catch((error: unknown) => {
+    library = null; // the server may be back at the next try
+    throw error;
+  });
   return library;
 }
 
@@ -30,6 +33,8 @@ interface Props {
 export function Chart({ option, label, className, group, onPoint, onItem, prepare }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const [chart, setChart] = useState<ECharts | null>(null);
+  const [tries, setTries] = useState(0);
+  const [isMissing, setMissing] = useState(false);
   const point = useEffectEvent((x: number) => onPoint?.(x));
   const item = useEffectEvent((event: ECElementEvent) => onItem?.(event));
   const ready = useEffectEvent(async (found: Library) => prepare?.(found));
@@ -40,7 +45,8 @@ export function Chart({ option, label, className, group, onPoint, onItem, prepar
     let made: ECharts | null = null;
     let isGone = false;
     const resize = new ResizeObserver(() => made?.resize());
-    void loadCharts().then(async (found) => {
+    const draw = async () => {
+      const found = await loadCharts();
       await ready(found);
       if (isGone) return;
       made = found.init(element, null, { renderer: "canvas" });
@@ -61,6 +67,9 @@ export function Chart({ option, label, className, group, onPoint, onItem, prepar
       });
       resize.observe(element);
       setChart(made);
+    };
+    draw().catch(() => {
+      if (!isGone) setMissing(true);
     });
     return () => {
       isGone = true;
@@ -68,12 +77,29 @@ export function Chart({ option, label, className, group, onPoint, onItem, prepar
       made?.dispose();
       setChart(null);
     };
-  }, [group]);
+  }, [group, tries]);
 
   useEffect(() => {
     if (chart && !chart.isDisposed()) chart.setOption({ textStyle: FONT, ...option }, { notMerge: true });
   }, [chart, option]);
 
+  if (isMissing) {
+    return (
+      <p className="state" role="alert">
+        This chart could not be loaded.
+        <button
+          type="button"
+          className="button"
+          onClick={() => {
+            setMissing(false);
+            setTries(tries + 1);
+          }}
+        >
+          Try again
+        </button>
+      </p>
+    );
+  }
   return (
     <div
       ref={box}

@@ -19,6 +19,11 @@ const SLOW_MS = 150;
 const SMALLEST = 7;
 const LARGEST = 26;
 
+/** The median, or the mean where no histogram tells one. */
+function typical(one: Region): Value {
+  return one.p50_ms ?? one.avg_ms;
+}
+
 export function speed(p50: Value): "fast" | "medium" | "slow" | "unknown" {
   if (p50 === null) return "unknown";
   return p50 < FAST_MS ? "fast" : p50 < SLOW_MS ? "medium" : "slow";
@@ -53,7 +58,7 @@ export function GeographicLatencyMap({ regions, showOptimalRoutes, agents }: Pro
       const home = agents.find((agent) => agent.agent_id === one.best_agent_id)?.region;
       const from = home ? place.get(home) : undefined;
       return from && home !== one.region
-        ? [{ coords: [from, [one.lon, one.lat]], lineStyle: { color: colourOf(one.p50_ms, colours) } }]
+        ? [{ coords: [from, [one.lon, one.lat]], lineStyle: { color: colourOf(typical(one), colours) } }]
         : [];
     });
     return {
@@ -80,7 +85,8 @@ export function GeographicLatencyMap({ regions, showOptimalRoutes, agents }: Pro
           const one = shown[dataIndex];
           if (seriesType !== "scatter" || !one) return "";
           return tip(clean(one.name ?? one.region), [
-            { label: "p50", value: text(ms(one.p50_ms)), color: colourOf(one.p50_ms, colours) },
+            { label: "mean", value: text(ms(one.avg_ms)), color: colourOf(typical(one), colours) },
+            { label: "p50", value: text(ms(one.p50_ms)) },
             { label: "p95", value: text(ms(one.p95_ms)) },
             { label: "traffic", value: text(bytes(one.bytes)) },
             { label: "errors", value: text(percent(one.error_rate)) },
@@ -108,7 +114,7 @@ export function GeographicLatencyMap({ regions, showOptimalRoutes, agents }: Pro
           data: shown.map((one) => ({
             value: [one.lon, one.lat],
             itemStyle: {
-              color: colourOf(one.p50_ms, colours),
+              color: colourOf(typical(one), colours),
               opacity: 0.85,
               borderColor: colours.surface,
               borderWidth: 1,
@@ -133,7 +139,7 @@ export function GeographicLatencyMap({ regions, showOptimalRoutes, agents }: Pro
       />
       <p className="keys">
         <span>
-          <i className="dot" style={{ background: colours.good }} /> p50 below {FAST_MS} ms
+          <i className="dot" style={{ background: colours.good }} /> below {FAST_MS} ms
         </span>
         <span>
           <i className="dot" style={{ background: colours.warn }} /> below {SLOW_MS} ms
@@ -142,7 +148,7 @@ export function GeographicLatencyMap({ regions, showOptimalRoutes, agents }: Pro
           <i className="dot" style={{ background: colours.bad }} /> slower
         </span>
         <span className="muted">
-          size: traffic{showOptimalRoutes ? "; lines: from the nearest agent" : ""}
+          median, else mean; size: traffic{showOptimalRoutes ? "; lines: from the nearest agent" : ""}
           {nowhere > 0 ? `; ${nowhere} without a place` : ""}
         </span>
       </p>
@@ -158,6 +164,7 @@ export function RegionTable({ regions, agents }: Pick<Props, "regions" | "agents
       rowKey={(one) => one.region}
       columns={[
         { name: "Region", cell: (one) => clean(one.name ?? one.region), by: (one) => one.name ?? one.region },
+        { name: "Mean", isNumber: true, cell: (one) => <Figure value={one.avg_ms} format={ms} name="avg_ms" />, by: (one) => one.avg_ms },
         { name: "p50", isNumber: true, cell: (one) => <Figure value={one.p50_ms} format={ms} name="p50_ms" />, by: (one) => one.p50_ms },
         { name: "p95", isNumber: true, cell: (one) => <Figure value={one.p95_ms} format={ms} name="p95_ms" />, by: (one) => one.p95_ms },
         { name: "Traffic", isNumber: true, cell: (one) => <Figure value={one.bytes} format={bytes} name="bytes" />, by: (one) => one.bytes },
