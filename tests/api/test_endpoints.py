@@ -72,6 +72,13 @@ FIELDS: dict[str, dict[str, str]] = {
         " confidence_score false_positive_probability action_taken blocked detected_at resolved_at"
         " attack_class rule_id title status evidence mitigation",
     },
+    "/analytics/network/traffic-patterns?workspace_id=default": {
+        "": "analysis optimizations risk_assessment capacity_planning",
+        "analysis": "traffic_patterns anomalies peak_patterns protocol_analysis geographic_patterns"
+        " burst_analysis ddos_detection bottleneck_analysis",
+        "analysis.ddos_detection": "risk_score detected_attacks recommended_actions",
+        "analysis.ddos_detection.detected_attacks.0": "type confidence affected_period mitigation",
+    },
     "/agents": {
         "0": "agent_id workspace_id hostname network_id region version source first_packet"
         " last_packet live",
