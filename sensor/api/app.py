@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 from anyio import to_thread
 from fastapi import FastAPI
+from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
 
@@ -57,7 +58,10 @@ def make_app(settings: ApiSettings, open_store: Callable[[], ReadingStore]) -> F
     for part in (places, patterns, threats, agents, live, network):
         app.include_router(part.router)
     if settings.web is not None and (settings.web / "index.html").is_file():
-        app.mount("/", StaticFiles(directory=settings.web, html=True))
+        # Only the page itself: an answer with what attackers chose beside secrets would
+        # tell them apart by its length (BREACH).
+        pages = StaticFiles(directory=settings.web, html=True)
+        app.mount("/", GZipMiddleware(pages, minimum_size=1024, compresslevel=4))
     else:
 
         @app.get("/", include_in_schema=False)
