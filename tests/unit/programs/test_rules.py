@@ -9,9 +9,10 @@ from tempfile import TemporaryDirectory
 import pytest
 from click.testing import CliRunner, Result
 
+from sensor.detect.loader import load_rules
 from sensor.model.rows import WindowRows
 from sensor.programs.cli import cli
-from sensor.programs.detection import shipped_rules
+from sensor.programs.detection import COLUMNS, shipped_folder, shipped_rules
 from sensor.programs.rule_words import rule_sections
 from sensor.store.sqlite import SqliteStore
 from tests.unit.programs.test_cli import run
@@ -81,20 +82,18 @@ def test_a_bad_file_is_said_and_the_others_are_listed(folder: Path) -> None:
     assert error["file"].endswith("bad.toml")
 
 
-def test_a_folder_that_may_not_be_read_stops_no_shipped_rule(
-    nobody: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_may_not_be_read_stops_no_shipped_rule(nobody: None) -> None:
     with TemporaryDirectory() as made:
         own = Path(made) / "rules.d"
         own.mkdir()
-        monkeypatch.setattr("sensor.programs.detection.OPERATOR_RULES", str(own))
         for locked in (own, Path(made)):
             locked.chmod(0)
-            done = rules("check")
+            loaded = load_rules(shipped_folder(), own, columns=COLUMNS)
             locked.chmod(0o700)
-            assert done.return_value == 2
-            assert done.stdout == f"{len(SHIPPED)} rules, 1 error\n"
-            assert done.stderr.lower() == f"{own}:0: permission denied\n".lower()
+            assert len(loaded.rules) == len(SHIPPED)
+            assert [str(e).lower() for e in loaded.errors] == [
+                f"{own}:0: permission denied".lower()
+            ]
 
 
 # ---- check
