@@ -1,7 +1,7 @@
 """The central store in ClickHouse: made, upgraded, kept tidy. Its SQL is in clickhouse_sql.
 
 clickhouse://user@host:8123/database, clickhouses:// with TLS, chdb:///folder for the engine within
-this process (to try it out; one process at a time; `?config-file=FILE` is its configuration).
+this process (to try it out; one process at a time).
 `?cluster=NAME` when the store is made: replicated and distributed tables on all servers of that
 cluster.
 """
@@ -57,12 +57,11 @@ def connect(url: str) -> Client:
     says `?plaintext=yes`. ClickHouseError; UsageError: no such URL."""
     parts = split(url)
     wanted = parse_qs(parts.query)
-    known = {"cluster", "config-file"} if parts.scheme == CHDB else {"cluster", "plaintext"}
+    known = {"cluster"} if parts.scheme == CHDB else {"cluster", "plaintext"}
     if unknown := set(wanted) - known:
         raise UsageError(one_line(f"a ClickHouse URL knows no {sorted(unknown)[0]}="))
     if parts.scheme == CHDB:
-        more = "".join(f"?config-file={file}" for file in wanted.get("config-file", ()))
-        client = clickhouse_connect.get_client(interface=CHDB, path=parts.path + more)
+        client = clickhouse_connect.get_client(interface=CHDB, path=parts.path)
         for name, value in SETTINGS.items():
             client.set_client_setting(name, value)
         return client
