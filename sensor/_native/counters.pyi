@@ -62,4 +62,7 @@ class Counter(IntEnum):
     C_AUTH_FAILURES = 56
     C_DHCP_REQUESTS = 57
     C_QUIC_INITIALS_DROPPED = 58
-    C_COUNT = 59
+    C_CACHE_HITS = 59
+    C_CACHE_MISSES = 60
+    C_CACHE_BYPASSES = 61
+    C_COUNT = 62

@@ -1,8 +1,8 @@
-"""CDN figures (specification 7.1, definitions 1.8): from the CDN's logs, and from the wire at the
-origin what asked it.
+"""CDN figures (specification 7.1, definitions 1.8): from the CDN's logs; from the wire, what asked
+the origin and what caches said in cleartext responses (RFC 9211 Cache-Status and vendors' fields).
 
-Without logs every ratio is None: encrypted packets do not tell hits. Octets that a cache saved are
-those of its hits. Prices are the caller's; without them costs are None.
+Logs come first; without either every ratio is None: encrypted packets do not tell hits. Octets that
+a cache saved are those of its hits. Prices are the caller's; without them costs are None.
 """
 
 from typing import Any
@@ -19,6 +19,7 @@ from sensor.store.reading import Columns, ReadingStore, Scope
 GB = 1e9
 MOST_EDGES = 200
 NO_LOGS = "no CDN log in this timeframe (sensor cdn ingest): packets do not tell hits from misses"
+IN_CLEAR = "no CDN log: what caches said in cleartext responses, in the newest day on the wire"
 NO_PRICES = "no prices were given: cdn_price_per_gb, origin_price_per_gb"
 NO_SHIELD = "the log shows no answer from a shield: whether there is one is not known"
 Answer = dict[str, Any]
@@ -37,19 +38,27 @@ def analyse(
     total = store.cdn(scope, ())
     requests = known(total["requests"][0]) or 0 if len(total["requests"]) else 0
     seen = observed_providers(store, scope)
+    newest = recent(scope)
+    wire = store.metrics(newest, None, ("role",))
+    said = observed_caching(wire)
     reasons: dict[str, str] = {}
     by_status = store.cdn(scope, ("cache_status",)) if requests else {}
     by_edge = edges(store.cdn(scope, ("edge_location",))) if requests else []
-    saved = offload(store, scope, by_status, requests, reasons)
+    saved = offload(by_status, requests, reasons) | {"on_wire": on_wire(wire, newest)}
+    none = IN_CLEAR if said else NO_LOGS
     return {
         "agent_id": agent_id,
         "timeframe": period.timeframe,
-        "available": requests > 0,
-        "reason": None if requests else NO_LOGS,
+        "available": requests > 0 or said is not None,
+        "reason": None if requests else none,
         "requests": round(requests),
         "cdn_provider": provider(store.cdn(scope, ("provider",)), seen, reasons),
         "edge_locations": sorted(row["edge_location"] for row in by_edge),
-        "cache_performance": cache_performance(by_status, total, requests, reasons),
+        "cache_performance": (
+            cache_performance(by_status, total, requests, reasons)
+            if requests
+            else observed_performance(said, none, reasons)
+        ),
         "edge_metrics": by_edge,
         "origin_offload": saved,
         "geographic_performance": places(store, scope) if requests else [],
@@ -59,6 +68,7 @@ def analyse(
         ),
         "availability": availability(store.cdn(scope, ("bucket",))) if requests else None,
         "observed_providers": seen,
+        "observed_caching": said,
         "reasons": reasons,
     }  # fmt: skip
 
@@ -107,17 +117,39 @@ def cache_performance(
 ) -> Answer:
     """hit / (hit + miss), as all three vendors count it; bypass is of all requests."""
     hits, misses = of_status(by_status, HIT), of_status(by_status, MISS)
-    shielded = known(total["shielded"][0]) if requests else None
-    told = known(total["shield_known"][0]) if requests else None
-    if not requests:
-        reasons["cache_performance"] = NO_LOGS
-    elif not shielded:
+    shielded, told = known(total["shielded"][0]), known(total["shield_known"][0])
+    if not shielded:
         reasons["cache_performance.origin_shield_hit_ratio"] = NO_SHIELD
     return {
         "cache_hit_ratio": ratio(hits, hits + misses),
         "cache_miss_ratio": ratio(misses, hits + misses),
         "cache_bypass_ratio": ratio(of_status(by_status, BYPASS), requests),
         "origin_shield_hit_ratio": ratio(shielded, told) if shielded else None,
+    }
+
+
+def observed_caching(wire: Columns) -> dict[str, int] | None:
+    """Cleartext responses by what the nearest cache said of them; None where none said anything."""
+    found = {
+        name: round(float(np.nansum(wire[column])))
+        for name, column in (
+            ("hits", "cache_hits"), ("misses", "cache_misses"), ("bypasses", "cache_bypasses"),
+        )
+    }  # fmt: skip
+    return found if any(found.values()) else None
+
+
+def observed_performance(
+    said: dict[str, int] | None, reason: str, reasons: dict[str, str]
+) -> Answer:
+    """The same ratios; bypass is of the responses that a cache said something of."""
+    reasons["cache_performance"] = reason
+    hits, misses, bypasses = (said or {"hits": 0, "misses": 0, "bypasses": 0}).values()
+    return {
+        "cache_hit_ratio": ratio(hits, hits + misses),
+        "cache_miss_ratio": ratio(misses, hits + misses),
+        "cache_bypass_ratio": ratio(bypasses, hits + misses + bypasses),
+        "origin_shield_hit_ratio": None,
     }
 
 
@@ -146,11 +178,8 @@ def gigabytes(octets: float | None) -> float | None:
     return None if octets is None else round(octets / GB, 9)
 
 
-def offload(
-    store: ReadingStore, scope: Scope, by_status: Columns, requests: float, reasons: dict[str, str]
-) -> Answer:
-    """Of the logs: a miss and a bypass asked the origin. `on_wire`: requests that the agent was
-    asked as a server, counted in clear and estimated of HTTPS."""
+def offload(by_status: Columns, requests: float, reasons: dict[str, str]) -> Answer:
+    """Of the logs: a miss and a bypass asked the origin."""
     if not requests:
         reasons["origin_offload"] = NO_LOGS
     at_edge = of_status(by_status, HIT)
@@ -162,7 +191,6 @@ def offload(
         "bandwidth_savings_gb": (
             gigabytes(of_status(by_status, HIT, "bytes")) if requests else None
         ),
-        "on_wire": on_wire(store, scope),
     }
 
 
@@ -170,10 +198,9 @@ def percentage(share: float | None) -> float | None:
     return None if share is None else round(share * 100, 6)
 
 
-def on_wire(store: ReadingStore, scope: Scope) -> Answer:
-    """All clients' requests, the CDN's and others'; the newest day."""
-    newest = recent(scope)
-    found = store.metrics(newest, None, ("role",))
+def on_wire(found: Columns, newest: Scope) -> Answer:
+    """What the agent was asked as a server, by the CDN and others, in the newest day: counted in
+    clear and estimated of HTTPS."""
     mine = found["role"] == "responder"
     clear = [found[c][mine] for c in ("http_requests", "http2_requests")]
     counted = [value for column in clear for value in column.tolist() if not np.isnan(value)]

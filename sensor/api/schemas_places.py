@@ -128,7 +128,9 @@ class CDNAnalytics(Shape):
 
     agent_id: str
     timeframe: str
-    available: bool = Field(description="whether there are logs in the timeframe")
+    available: bool = Field(
+        description="whether there are logs in the timeframe, or caches said something in clear"
+    )
     reason: Text
     cdn_provider: Text
     edge_locations: list[str]
@@ -139,4 +141,8 @@ class CDNAnalytics(Shape):
     cost_effectiveness: CostEffectiveness
     availability: dict[str, Any] | None
     observed_providers: dict[str, int] = Field(description="octets by owner of endpoints' names")
+    observed_caching: dict[str, int] | None = Field(
+        description="cleartext responses of the newest day: hits, misses and bypasses, as the"
+        " nearest cache said (RFC 9211 Cache-Status, or vendors' fields)"
+    )
     reasons: dict[str, str]

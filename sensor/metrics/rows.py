@@ -67,6 +67,9 @@ COUNTED = {  # column: counter that every endpoint has
     "quic_connections": Counter.C_QUIC_CONNECTIONS,
     "rtp_packets": Counter.C_RTP_PACKETS,
     "rtp_lost": Counter.C_RTP_LOST,
+    "cache_hits": Counter.C_CACHE_HITS,
+    "cache_misses": Counter.C_CACHE_MISSES,
+    "cache_bypasses": Counter.C_CACHE_BYPASSES,
 }
 # Handshakes are not among them: the native floor counts one before it knows the endpoint.
 TCP_COUNTED = {  # column: counter that only TCP has

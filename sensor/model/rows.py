@@ -100,6 +100,9 @@ class MetricsRow(NamedTuple):
     quic_connections: int | None = None
     rtp_packets: int | None = None
     rtp_lost: int | None = None
+    cache_hits: int | None = None
+    cache_misses: int | None = None
+    cache_bypasses: int | None = None
 
 
 class ConnectionRow(NamedTuple):

@@ -37,6 +37,10 @@ COLUMN = re.compile(
     r" -- (?P<meaning>.+)$",
     re.MULTILINE,
 )
+ADDED = re.compile(  # by ALTER, which puts them all on the last line
+    r", (?P<name>[a-z_0-9]+) (?P<type>INTEGER|REAL|TEXT|BLOB)\b(?P<rest>[^,]*?)"
+    r" /\* (?P<meaning>.+?) \*/"
+)
 
 
 def meaning(sql: str) -> str:
@@ -52,7 +56,7 @@ def columns(sql: str) -> dict[str, tuple[str, str]]:
             m["type"] + ("" if "NOT NULL" in m["rest"] or "PRIMARY" in m["rest"] else ", or NULL"),
             m["meaning"],
         )
-        for m in COLUMN.finditer(sql)
+        for m in (*COLUMN.finditer(sql), *ADDED.finditer(sql))
     }
 
 

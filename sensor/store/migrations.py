@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from sensor.store.tables import (
+    CACHES_7,
     DELETED_5,
     DETECTION,
     EVENTS_2,
@@ -91,7 +92,14 @@ def m0005_deletions(db: Database) -> None:
 def m0006_hours(db: Database) -> None:
     for statement in statements(HOURS_6):
         db.conn.execute(statement)
-    db.conn.execute("PRAGMA user_version = 6")  # the last step sets tables.CURRENT
+    db.conn.execute("PRAGMA user_version = 6")
+
+
+@migrations()
+def m0007_caches(db: Database) -> None:
+    for statement in statements(CACHES_7):
+        db.conn.execute(statement)
+    db.conn.execute("PRAGMA user_version = 7")  # the last step sets tables.CURRENT
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -9,7 +9,7 @@ A migration that has shipped is never edited: what changes comes as a further mi
 """
 
 APPLICATION_ID = 0x53454E53  # "SENS": tells whose database it is
-CURRENT = 6  # user_version after the last migration
+CURRENT = 7  # user_version after the last migration
 
 METRICS = """
 CREATE TABLE network_performance_metrics ( -- What one agent had with one endpoint in one window; the specification's columns, then ours.
@@ -553,3 +553,11 @@ CREATE TABLE deleted_ranges ( -- What retention deleted of the numbered tables; 
 # ---- schema 6: hours are asked for by time
 
 HOURS_6 = "CREATE INDEX idx_metrics_hourly_hour ON metrics_hourly(agent_id, hour);"
+
+# ---- schema 7: what caches say in clear; in comments that ALTER keeps
+
+CACHES_7 = """
+ALTER TABLE network_performance_metrics ADD COLUMN cache_hits INTEGER /* of http_responses, those that the nearest cache says it had */;
+ALTER TABLE network_performance_metrics ADD COLUMN cache_misses INTEGER /* of http_responses, those that it had to ask for */;
+ALTER TABLE network_performance_metrics ADD COLUMN cache_bypasses INTEGER /* of http_responses, those that it was not asked for or never keeps */;
+"""

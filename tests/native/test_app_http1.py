@@ -292,3 +292,76 @@ def test_connect() -> None:
 )  # fmt: skip
 def test_probe(octets: bytes, verdict: int) -> None:
     assert doors_web.probe("http1", octets) == verdict
+
+
+# ---- what caches say: the examples of RFC 9211 sections 2.2 and 4, and vendors' manuals
+
+HIT, MISS, BYPASS = "C_CACHE_HITS", "C_CACHE_MISSES", "C_CACHE_BYPASSES"
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ("Cache-Status: ExampleCache; hit", HIT),
+        ("cache-status: ExampleCache; hit; ttl=376", HIT),
+        ("Cache-Status: ExampleCache; hit; ttl=-412", HIT),
+        ("Cache-Status: ExampleCache;hit;detail=MEMORY", HIT),
+        ("Cache-Status: ExampleCache; fwd=uri-miss", MISS),
+        ("Cache-Status: ExampleCache; fwd=uri-miss; stored", MISS),
+        ("Cache-Status: ExampleCache; fwd=stale; fwd-status=304; collapsed", MISS),
+        ("Cache-Status: ExampleCache; fwd=request", MISS),
+        ("Cache-Status: ExampleCache; fwd=method", BYPASS),
+        ("Cache-Status: ExampleCache; fwd=bypass", BYPASS),
+        ("Cache-Status: BypassCache; fwd=bypass; key=a", BYPASS),
+        ("Cache-Status: OriginCache; hit; ttl=1100, CDN; fwd=uri-miss", MISS),
+        ("Cache-Status: OriginCache; fwd=uri-miss, CDN; hit; ttl=545", HIT),
+        ("Cache-Status: OriginCache; fwd=uri-miss\r\nCache-Status: CDN; hit", HIT),
+        ('Cache-Status: "a; hit, b"; fwd=miss; detail="x, y"', MISS),
+        ('Cache-Status: c; detail="\\"; hit, "; fwd=miss', MISS),
+        ("Cache-Status: hit", None),
+        ("Cache-Status: ExampleCache; hits; collapsed", None),
+        ("Cache-Status:", None),
+        *(
+            (f"CF-Cache-Status: {word}", HIT)
+            for word in ("HIT", "STALE", "UPDATING", "REVALIDATED")
+        ),
+        *((f"CF-Cache-Status: {word}", MISS) for word in ("MISS", "EXPIRED")),
+        *((f"CF-Cache-Status: {word}", BYPASS) for word in ("BYPASS", "DYNAMIC")),
+        ("CF-Cache-Status: NONE/UNKNOWN", None),
+        ("X-Cache: Hit from cloudfront", HIT),
+        ("X-Cache: RefreshHit from cloudfront", HIT),
+        ("X-Cache: Miss from cloudfront", MISS),
+        ("X-Cache: Error from cloudfront", None),
+        ("X-Cache: MISS, HIT", HIT),
+        ("X-Cache: HIT, MISS", MISS),
+        ("X-Cache: TCP_MEM_HIT from proxy.example", HIT),
+        ("X-Cache-Status: EXPIRED", MISS),
+        ("X-Cache-Status: -", None),
+        ("X-Cache: PASS", BYPASS),
+        ("X-Cache: HIT\r\nCache-Status: c; fwd=uri-miss", MISS),
+        ("Cache-Status: c; fwd=uri-miss\r\nX-Cache: HIT", MISS),
+        ("X-Cache: HIT\r\nX-Cache-Status: MISS", HIT),
+        ("X-Cached: HIT", None),
+        ("Age: 30", None),
+    ],
+)
+def test_what_a_cache_says_of_its_answer(fields: str, told: str | None) -> None:
+    answer = f"HTTP/1.1 200 OK\r\n{fields}\r\nContent-Length: 0\r\n\r\n".encode()
+    twice = (
+        (CLIENT, GET),
+        (SERVER, answer),
+        (CLIENT, GET),
+        (SERVER, answer[:30]),
+        (SERVER, answer[30:]),
+    )
+    found = read(*twice).figures()
+    assert {name: found[name] for name in (HIT, MISS, BYPASS) if found.get(name)} == (
+        {told: 2} if told else {}
+    )
+
+
+def test_a_request_says_nothing_of_a_cache_and_one_answer_nothing_of_the_next() -> None:
+    asked = GET.replace(b"\r\n\r\n", b"\r\nCache-Status: c; hit\r\n\r\n")
+    hit = b"HTTP/1.1 200 OK\r\nCache-Status: c; hit\r\nContent-Length: 0\r\n\r\n"
+    found = read((CLIENT, asked), (SERVER, hit), (CLIENT, asked), (SERVER, OK3)).figures()
+    assert [found.get(name, 0) for name in (HIT, MISS, BYPASS)] == [1, 0, 0]

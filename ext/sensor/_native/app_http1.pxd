@@ -19,14 +19,14 @@ from sensor._native.app cimport (
     APP_HTTP2, APP_MAYBE, APP_NO, APP_TLS, APP_WEBSOCKET, APP_YES, AppVerdict,
 )
 from sensor._native.counters cimport (
-    C_APP_LOST_SYNC, C_HTTP_401, C_HTTP_4XX, C_HTTP_5XX, C_HTTP_PARSE_ERRORS,
-    C_HTTP_POSTS, C_HTTP_REQUESTS,
-    C_HTTP_RESPONSES, C_WS_CONNECTIONS,
+    C_APP_LOST_SYNC, C_CACHE_HITS, C_HTTP_401, C_HTTP_4XX, C_HTTP_5XX, C_HTTP_PARSE_ERRORS,
+    C_HTTP_POSTS, C_HTTP_REQUESTS, C_HTTP_RESPONSES, C_WS_CONNECTIONS, Counter,
 )
 from sensor._native.http1_syntax cimport (
-    H1_CONNECT, H1_FIELD_CODING, H1_FIELD_HOST, H1_FIELD_LENGTH, H1_FIELD_OTHER, H1_HEAD, H1_NONE,
-    H1_PART, H1_POST, http1_chunk_size, http1_decimal, http1_field_name, http1_host_len, http1_is,
-    http1_start_line, sensor_h1_method,
+    H1_CACHE_HIT, H1_CACHE_UNSAID, H1_CONNECT, H1_FIELD_CACHE_STATUS, H1_FIELD_CACHE_VENDOR,
+    H1_FIELD_CODING, H1_FIELD_HOST, H1_FIELD_LENGTH, H1_FIELD_OTHER, H1_HEAD, H1_NONE,
+    H1_PART, H1_POST, http1_cache_status, http1_cache_vendor, http1_chunk_size, http1_decimal,
+    http1_field_name, http1_host_len, http1_is, http1_start_line, sensor_h1_method,
 )
 from sensor._native.sink cimport (
     AppSink, L_HTTP_RESPONSE, NAME_HOST, sink_count, sink_latency, sink_name, sink_status,
@@ -34,7 +34,7 @@ from sensor._native.sink cimport (
 )
 
 cdef enum:
-    H1_LINE = 95                 # octets kept of a line that is split over segments
+    H1_LINE = 94                 # octets kept of a line that is split over segments
     H1_TAIL = 16                 # of these, when it is longer: its last ones
     H1_ASKED = 16                # requests in flight that are timed; a power of two
 
@@ -73,6 +73,7 @@ cdef struct Http1Side:
     uint8_t cut                  # the line was longer than line[]: its middle is missing
     uint8_t looked               # H1_TUNNEL: its first octets were looked at
     uint8_t begun                # a start-line was seen: other text before it is a middle
+    uint8_t cache                # H1_CACHE_* of the response being read
     uint8_t line[H1_LINE]
 
 cdef struct Http1:
@@ -207,6 +208,8 @@ cdef inline uint32_t http1_count(Http1* s, AppSink* sink, Http1Side* side,
             sink_count(sink, C_HTTP_401, 1)
     elif 500 <= side.code <= 599:
         sink_count(sink, C_HTTP_5XX, 1)
+    if side.cache != H1_CACHE_UNSAID:
+        sink_count(sink, <Counter> (C_CACHE_HITS + side.cache - H1_CACHE_HIT), 1)
     if s.client == 0:
         s.client = 2 - from_orig
     if s.client == 1 + from_orig or (side.code < 200 and side.code != 101):
@@ -257,6 +260,7 @@ cdef inline void http1_field(Http1Side* side, AppSink* sink, const uint8_t* p, u
     # twice with two values, cannot be trusted.
     cdef uint32_t at = 0
     cdef uint32_t name = http1_field_name(p, n, &at)
+    cdef uint32_t told = H1_CACHE_UNSAID
     cdef uint64_t v = 0
     if name == H1_FIELD_OTHER:
         return
@@ -279,6 +283,16 @@ cdef inline void http1_field(Http1Side* side, AppSink* sink, const uint8_t* p, u
             side.flags = (side.flags & ~H1_CODED) | H1_CHUNKED
         elif not (n == 8 and http1_is(p, b"identity", 8)):
             side.flags = (side.flags & ~H1_CHUNKED) | H1_CODED
+    elif name == H1_FIELD_CACHE_STATUS or name == H1_FIELD_CACHE_VENDOR:
+        # Of several caches' fields that of the standard counts, else the first that tells.
+        if not whole or side.code == 0:
+            return
+        if name == H1_FIELD_CACHE_STATUS:
+            told = http1_cache_status(p, n)
+        elif side.cache == H1_CACHE_UNSAID:
+            told = http1_cache_vendor(p, n)
+        if told != H1_CACHE_UNSAID:
+            side.cache = <uint8_t> told
     elif n >= 9 and http1_is(p, b"websocket", 9):
         side.flags |= H1_TO_WEBSOCKET
     elif n >= 3 and http1_is(p, b"h2c", 3):
@@ -295,6 +309,7 @@ cdef inline bint http1_start(Http1Side* side, AppSink* sink, const uint8_t* p, u
     side.flags = 0
     side.kind = H1_KIND_PLAIN
     side.code = 0
+    side.cache = H1_CACHE_UNSAID
     side.begun = 1
     side.state = H1_FIELDS
     if what >= 100:

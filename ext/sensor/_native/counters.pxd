@@ -60,4 +60,7 @@ cpdef enum Counter:
     C_AUTH_FAILURES              # log-ins refused in clear
     C_DHCP_REQUESTS              # DISCOVER, REQUEST, INFORM
     C_QUIC_INITIALS_DROPPED      # not read for their names: the queue was full, or the second's share
+    C_CACHE_HITS                 # cleartext responses that a cache says it had
+    C_CACHE_MISSES               # that it had to ask for
+    C_CACHE_BYPASSES             # that it was not asked for, or never keeps
     C_COUNT                      # number of counters

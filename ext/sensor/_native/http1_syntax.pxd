@@ -41,6 +41,14 @@ cdef enum:                       # the fields that framing, naming and upgrades 
     H1_FIELD_LENGTH
     H1_FIELD_CODING
     H1_FIELD_UPGRADE
+    H1_FIELD_CACHE_STATUS        # RFC 9211
+    H1_FIELD_CACHE_VENDOR        # CF-Cache-Status, X-Cache, X-Cache-Status
+
+cdef enum:                       # what a cache says of its answer
+    H1_CACHE_UNSAID = 0
+    H1_CACHE_HIT
+    H1_CACHE_MISS
+    H1_CACHE_BYPASS
 
 
 cdef inline bint http1_is(const uint8_t* p, const char* lower, uint32_t n) noexcept nogil:
@@ -87,7 +95,87 @@ cdef inline uint32_t http1_field_name(const uint8_t* p, uint32_t n, uint32_t* at
     if first == 117 and n > 8 and p[7] == 58 and http1_is(p, b"upgrade", 7):
         at[0] = 8
         return H1_FIELD_UPGRADE
+    if first == 99 and n > 13 and p[12] == 58 and http1_is(p, b"cache-status", 12):
+        at[0] = 13
+        return H1_FIELD_CACHE_STATUS
+    if first == 99 and n > 16 and p[15] == 58 and http1_is(p, b"cf-cache-status", 15):
+        at[0] = 16
+        return H1_FIELD_CACHE_VENDOR
+    if first == 120 and n > 8 and p[7] == 58 and http1_is(p, b"x-cache", 7):
+        at[0] = 8
+        return H1_FIELD_CACHE_VENDOR
+    if first == 120 and n > 15 and p[14] == 58 and http1_is(p, b"x-cache-status", 14):
+        at[0] = 15
+        return H1_FIELD_CACHE_VENDOR
     return H1_FIELD_OTHER
+
+
+cdef inline uint32_t http1_nearest(const uint8_t* p, uint32_t n) noexcept nogil:
+    # Where the last member of a list begins: the cache nearest to who asked (RFC 9211 section 2;
+    # Fastly's and Varnish's X-Cache are in that order too). A comma in a quoted text parts nothing.
+    cdef uint32_t k = 0
+    cdef uint32_t begin = 0
+    cdef bint quoted = False
+    while k < n:
+        if p[k] == 34:
+            quoted = not quoted
+        elif quoted and p[k] == 92:
+            k += 1
+        elif p[k] == 44 and not quoted:
+            begin = k + 1
+        k += 1
+    while begin < n and (p[begin] == 32 or p[begin] == 9):
+        begin += 1
+    return begin
+
+
+cdef inline uint32_t http1_cache_status(const uint8_t* p, uint32_t n) noexcept nogil:
+    # RFC 9211 section 2 of a Cache-Status value: "; hit", or "; fwd=reason" (section 2.2: with
+    # bypass and method the cache was not looked into).
+    cdef uint32_t k = http1_nearest(p, n)
+    cdef uint32_t m
+    while k < n:
+        if p[k] != 59:
+            k += 1
+            continue
+        k += 1
+        while k < n and (p[k] == 32 or p[k] == 9):
+            k += 1
+        m = 0
+        while k + m < n and p[k + m] > 32 and p[k + m] != 59:
+            m += 1
+        if m == 3 and memcmp(p + k, b"hit", 3) == 0:
+            return H1_CACHE_HIT
+        if m > 4 and memcmp(p + k, b"fwd=", 4) == 0:
+            if m == 10 and (memcmp(p + k + 4, b"bypass", 6) == 0
+                            or memcmp(p + k + 4, b"method", 6) == 0):
+                return H1_CACHE_BYPASS
+            return H1_CACHE_MISS
+        k += m
+    return H1_CACHE_UNSAID
+
+
+cdef inline uint32_t http1_cache_vendor(const uint8_t* p, uint32_t n) noexcept nogil:
+    # The first word of the nearest member: Cloudflare's CF-Cache-Status, CloudFront's and Fastly's
+    # X-Cache ("RefreshHit from cloudfront"), nginx's $upstream_cache_status, squid's
+    # ("TCP_MEM_HIT from proxy"). What was kept but stale, or asked about again, is a hit.
+    cdef uint32_t k = http1_nearest(p, n)
+    cdef uint32_t m = 0
+    p += k
+    n -= k
+    while m < n and p[m] > 32:
+        m += 1
+    if m >= 3 and http1_is(p + m - 3, b"hit", 3):
+        return H1_CACHE_HIT
+    if (m == 5 and http1_is(p, b"stale", 5)) or (m == 8 and http1_is(p, b"updating", 8)) or (
+            m == 11 and http1_is(p, b"revalidated", 11)):
+        return H1_CACHE_HIT
+    if (m >= 4 and http1_is(p + m - 4, b"miss", 4)) or (m == 7 and http1_is(p, b"expired", 7)):
+        return H1_CACHE_MISS
+    if (m == 4 and http1_is(p, b"pass", 4)) or (m == 6 and http1_is(p, b"bypass", 6)) or (
+            m == 7 and http1_is(p, b"dynamic", 7)):
+        return H1_CACHE_BYPASS
+    return H1_CACHE_UNSAID
 
 
 cdef inline uint32_t http1_host_len(const uint8_t* p, uint32_t n) noexcept nogil:

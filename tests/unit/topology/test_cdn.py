@@ -190,6 +190,30 @@ def test_without_logs_nothing_is_made_up(tmp_path: Path) -> None:
     assert (found["edge_metrics"], found["availability"]) == ([], None)
 
 
+def test_without_logs_what_caches_say_in_clear(tmp_path: Path) -> None:
+    """As a client, and as a server behind a cache of its own; a log comes before it."""
+    db = tmp_path / "s.db"
+    at = (NOON - NOON % 3600) * US
+    said = metrics("www.example:80/tcp", at, role="originator", cache_hits=6, cache_misses=1)
+    own = metrics("a:80/tcp", at, role="responder", cache_misses=1, cache_bypasses=2)
+    with SqliteStore(str(db)) as store:
+        store.write_window(WindowRows(agent(at + 60 * US), [said, own]))
+    found = analysed(db)
+    assert found["available"]
+    assert "cleartext" in found["reason"]
+    assert found["observed_caching"] == {"hits": 6, "misses": 2, "bypasses": 2}
+    assert found["cache_performance"] == {
+        "cache_hit_ratio": 0.75, "cache_miss_ratio": 0.25, "cache_bypass_ratio": 0.2,
+        "origin_shield_hit_ratio": None,
+    }  # fmt: skip
+    assert "cleartext" in found["reasons"]["cache_performance"]
+    assert ingest(db, log(tmp_path, cloudflare()))[0] == 0
+    found = analysed(db)
+    assert (found["reason"], found["requests"]) == (None, 10)
+    assert found["cache_performance"]["cache_bypass_ratio"] == 0.2
+    assert found["observed_caching"]["hits"] == 6
+
+
 def test_a_log_read_again_adds_nothing(tmp_path: Path) -> None:
     db, path = tmp_path / "s.db", log(tmp_path, cloudflare())
     ingest(db, path)
