@@ -208,7 +208,9 @@ def listen(host: str, port: int) -> socket.socket:
         kind, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        made = socket.socket(kind, socket.SOCK_STREAM)
+        # Named, or asyncio would not know that TCP_NODELAY is for the connections: an answer of two
+        # writes would wait 40 ms for the delayed ACK of the first.
+        made = socket.socket(kind, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)
     except OSError as error:

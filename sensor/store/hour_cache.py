@@ -22,6 +22,7 @@ class HourCache:
         self._lock = Lock()
         self._kept: OrderedDict[tuple[int, int, Hashable], tuple[Any, int]] = OrderedDict()
         self._used = 0
+        self.usual: dict[str, int] = {}  # boot_id: usual window of runs that had one, in seconds
         self.seq = 0  # rows numbered from here on were not looked at
 
     def get(self, since: int, until: int, question: Hashable) -> Any:

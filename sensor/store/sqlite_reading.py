@@ -33,7 +33,6 @@ from sensor.store.sqlite_words import (
     LOSS_SEGMENTS,
     OF_HOURS,
     OUTER_HOURLY,
-    WINDOW_SUMS,
     Groups,
     add_figures,
     columns_of,
@@ -42,6 +41,7 @@ from sensor.store.sqlite_words import (
     merge_groups,
     step_of,
     tens,
+    window_sums,
 )
 
 Bound = Sequence[object] | Mapping[str, object]
@@ -98,7 +98,10 @@ class SqliteReading:
         self._db = open_readonly(path, any_thread=True)
         self._events = Events(self._db)
         self._runs_known: tuple[int, list[AgentRow]] | None = None  # PRAGMA data_version, runs
-        self._usual: dict[str, int] = {}  # boot_id: window_s of runs that are known for good
+        info = self._db.execute("PRAGMA table_info(network_performance_metrics)")
+        self._window_sums = window_sums({row[1] for row in info})
+        # boot_id: window_s of runs that are known for good
+        self._usual: dict[str, int] = {} if cache is None else cache.usual
 
     def close(self) -> None:
         self._db.close()
@@ -334,7 +337,7 @@ class SqliteReading:
         group = ", ".join(map(str, range(1, len(keys) + 2)))
         rows = self._all(
             f"SELECT {', '.join([step_of('timestamp', step_s), *keys])},"  # noqa: S608
-            f" count(DISTINCT timestamp), count(*), {WINDOW_SUMS}"
+            f" count(DISTINCT timestamp), count(*), {self._window_sums}"
             " FROM network_performance_metrics INDEXED BY idx_network_agent"
             f" WHERE {where} AND {self._usual_window(scope)} GROUP BY {group} ORDER BY {group}",
             bound,

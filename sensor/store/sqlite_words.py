@@ -1,6 +1,6 @@
 """The words of SqliteReading: columns, sums and buckets in SQLite's SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,7 @@ NOT_COUNTERS = frozenset((
 COUNTERS = tuple(name for name in MetricsRow._fields if name not in NOT_COUNTERS)
 # Segments of the rows whose losses are known: lost / (lost + these) is the loss rate.
 LOSS_SEGMENTS = "loss_segments"
-WINDOW_SUMS = ", ".join(f"sum({name})" for name in COUNTERS) + (
-    ", sum(CASE WHEN packets_lost IS NOT NULL THEN data_segments END)"
-)
+LOSS_SUM = "sum(CASE WHEN packets_lost IS NOT NULL THEN data_segments END)"
 IN_HOURS = tuple(name for name in COUNTERS if name in (*HOUR_SUMS, *HOUR_LOSS))
 INNER_HOURLY = ", ".join(f"sum({name}) AS {name}" for name in IN_HOURS)
 OUTER_HOURLY = ", ".join(
@@ -54,6 +52,12 @@ TEXT = frozenset((
 EXACT = frozenset(("bucket", "timestamp", "started_at", "ended_at", "first_seen", "last_seen"))
 
 BRACKETS = str.maketrans("", "", "[]")
+
+
+def window_sums(present: Container[str]) -> str:
+    """Of the COUNTERS; NULL for those that a database of an older sensor does not have."""
+    sums = (f"sum({name})" if name in present else "NULL" for name in COUNTERS)
+    return ", ".join((*sums, LOSS_SUM))
 
 
 def columns_of(rows: Sequence[Sequence[object]], names: Sequence[str]) -> Columns:

@@ -13,6 +13,7 @@ import pytest
 from sensor.api.security import host_of, read_token
 from sensor.api.settings import Limits
 from sensor.errors import CannotWrite, UsageError
+from sensor.programs.serve import listen
 from tests.api.made import AGENT, TOKEN, ask, serving
 
 Address = tuple[str, int]
@@ -179,3 +180,10 @@ def test_names_and_origins_that_were_allowed(made: tuple[str, object]) -> None:
         assert ask(address, "/agents", Host="sensor.lan:9")[0] == 200
         assert ask(address, "/agents", Origin="http://localhost:5173")[0] == 200
         assert ask(address, "/agents", Origin="http://localhost:5174")[0] == 403
+
+
+def test_an_answer_does_not_wait_for_an_acknowledgement() -> None:
+    """asyncio turns Nagle's algorithm off where a socket says that it is TCP's; else an answer of
+    two writes takes 40 ms more."""
+    with listen("127.0.0.1", 0) as made:
+        assert made.proto == socket.IPPROTO_TCP

@@ -2,6 +2,7 @@
 
 import json
 import random
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -364,3 +365,17 @@ def test_a_room_that_is_full_loses_the_oldest() -> None:
     assert cache.get(9, 10, "large") is None
     cache.put(10, 11, "late", "old", seq=-1)  # asked before what was written since
     assert cache.get(10, 11, "late") is None
+
+
+def test_a_database_of_an_older_sensor_is_read(tmp_path: Path) -> None:
+    """The reader may be newer than the daemon; what it has no column for is unknown."""
+    path = tmp_path / "s.db"
+    with SqliteStore(str(path)) as store:
+        store.write_window(WindowRows(agent(T0 + 60 * US), [row_of("a:80/tcp", T0, cache_hits=1)]))
+    with sqlite3.connect(path) as db:
+        for name in ("cache_hits", "cache_misses", "cache_bypasses"):
+            db.execute(f"ALTER TABLE network_performance_metrics DROP COLUMN {name}")
+        db.execute("PRAGMA user_version = 6")
+    found = SqliteReading(str(path)).metrics(Scope(T0, T0 + MINUTE, (AGENT,)), None)
+    assert found["bytes_sent"].tolist() == [row_of("a:80/tcp", T0).bytes_sent]
+    assert np.isnan(found["cache_hits"]).all()
