@@ -6,11 +6,12 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import PlainTextResponse, Response
 
 from sensor.analytics.figures import time_text
-from sensor.api.asking import Store, answer, microseconds_now
+from sensor.api.asking import Store, answer
 from sensor.api.errors import PROBLEMS
 from sensor.api.live import Live
 from sensor.api.schemas import Agent, Health
 from sensor.model.rows import AgentRow
+from sensor.model.time import microseconds_now
 
 LIVE_US = 300 * 1_000_000
 

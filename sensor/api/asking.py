@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator
-from time import time_ns
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -13,6 +12,7 @@ from fastapi.responses import Response
 from sensor.analytics.timeframe import Period, period_of
 from sensor.api.settings import ApiSettings
 from sensor.api.stores import Stores
+from sensor.model.time import microseconds_now
 from sensor.store.reading import ReadingStore, Scope
 
 
@@ -44,10 +44,6 @@ TIMEFRAME = Query(
     json_schema_extra={"pattern": "^[1-9][0-9]{0,6}[smhdw]$"},  # checked by us: 400, not 422
 )
 Timeframe = Annotated[str, TIMEFRAME]
-
-
-def microseconds_now() -> int:
-    return time_ns() // 1000
 
 
 def of_agent(store: ReadingStore, agent_id: UUID, timeframe: str) -> tuple[str, Period]:

@@ -1,6 +1,7 @@
-"""Packet time as text."""
+"""Packet time as text, and the clock on the wall."""
 
 from datetime import UTC, datetime, timedelta
+from time import time_ns
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NS = 1_000_000_000
@@ -11,3 +12,8 @@ def rfc3339(ns: int) -> str:
     seconds, fraction = divmod(ns, NS)
     moment = EPOCH + timedelta(seconds=seconds)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
+
+
+def microseconds_now() -> int:
+    """Wall clock, since 1970."""
+    return time_ns() // 1000

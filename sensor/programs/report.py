@@ -10,11 +10,13 @@ from dataclasses import asdict
 
 import click
 
-from sensor.errors import DamagedCapture
+from sensor.errors import DamagedCapture, UsageError
 from sensor.metrics.failures import REASONS, Failure
 from sensor.metrics.histograms import Latency, decode
 from sensor.model.time import rfc3339
 from sensor.programs.render import console_for, render
+from sensor.programs.sections import print_sections
+from sensor.programs.serve import require_extra
 from sensor.programs.units import duration
 from sensor.programs.view import (
     KIND_TITLES,
@@ -106,15 +108,41 @@ def health(quality: Iterable[Tally], losses: Losses) -> list[tuple[str, str]]:
 @click.command(
     name="report",
     short_help="Show what a database of the sensor holds.",
-    epilog="\b\nExample:\n  sensor report --db site.db",
+    epilog="\b\nExamples:\n  sensor report --db site.db\n  sensor report --db site.db --since 24h\n"
+    "  sensor report --db site.db --since 7d --json | jq '.agents[].performance.latency_metrics'",
 )
 @click.option("--db", required=True, metavar="FILE", help="A database that the sensor wrote.")
+@click.option(
+    "--since",
+    metavar="AGE",
+    help="Analyse the newest 15m to 90d, as the API does: figures, threats, objectives, advice.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def command(db: str, as_json: bool) -> int:
+def command(db: str, since: str | None, as_json: bool) -> int:
     """Show what a database of the sensor holds: who was slow, busy, failing."""
+    if since is not None:
+        return analyse(db, since, as_json)
     report = read(db)
     if as_json:
         click.echo(json.dumps({"schema": 1, **asdict(report)}, indent=2))
     else:
         render(report, console_for(sys.stdout))
+    return 0
+
+
+def analyse(db: str, timeframe: str, as_json: bool) -> int:
+    require_extra()
+    # Loads scipy, which a report without --since does without.
+    from sensor.analytics.timeframe import BadTimeframe  # noqa: PLC0415
+    from sensor.programs.analysis import analysis, analysis_sections  # noqa: PLC0415
+
+    try:
+        found = analysis(db, timeframe)
+    except BadTimeframe as error:
+        raise UsageError(f"--since: {error}") from error
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        title = f"{db}, {found['since']} to {found['until']}"
+        print_sections(title, analysis_sections(found), console_for(sys.stdout))
     return 0

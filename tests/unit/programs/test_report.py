@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 from sensor._native.faces import LEAVES
+from sensor.analytics import performance
+from sensor.analytics.timeframe import period_of
 from sensor.metrics.rows import rows_of
 from sensor.model.rows import AgentRow
+from sensor.store.opening import open_reading
 from sensor.store.sqlite import SqliteStore
 from tests.unit.programs.test_cli import run
 from tests.unit.windows import endpoint, endpoints, totals, window, with_kind, with_latency
@@ -87,3 +90,47 @@ def test_no_database_and_none_of_ours(tmp_path: Path) -> None:
     assert done.returncode == 65
     assert len(done.stderr.splitlines()) == 1
     assert b"Traceback" not in done.stderr
+
+
+# ---- --since: what the API answers
+
+
+def test_analysis_is_what_the_analytics_answer(database: Path) -> None:
+    found = json.loads(run("report", "--db", str(database), "--since", "1h", "--json").stdout)
+    [agent] = found["agents"]
+    store = open_reading(str(database))
+    period = period_of("1h", AGENT.last_packet, 2 * (AGENT.last_packet or 0))
+    expected = performance.analyse(store, AGENT.agent_id, period)
+    store.close()
+    assert agent["performance"] == json.loads(json.dumps(expected))
+    assert (found["since"], found["until"]) == (expected["since"], expected["until"])
+    assert {row["endpoint"] for row in agent["latency_optimization"]} == {
+        "fast.example:80/tcp", "slow\x1b[2J.example:80/tcp",
+    }  # fmt: skip
+    assert found["security_threats"]["total"] == 0
+    assert len(found["objectives"]) == 5
+
+
+def test_analysis_as_text(database: Path) -> None:
+    done = run("report", "--db", str(database), "--since", "1h")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\x1b" not in done.stdout
+    text = " ".join(done.stdout.decode().split())
+    assert f"Agent {AGENT.agent_id} Latency: p50 0.05 ms" in text
+    assert "Protocols: http 75.0" in text
+    assert "0 events of severity low or worse" in text
+    assert "packet loss rate: " in text
+
+
+@pytest.mark.parametrize("since", ["5m", "91d", "yesterday", ""])
+def test_a_timeframe_that_is_none(database: Path, since: str) -> None:
+    done = run("report", "--db", str(database), "--since", since)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"sensor: --since: a timeframe is")
+
+
+def test_a_database_that_nobody_wrote_to(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    SqliteStore(str(path)).close()
+    done = run("report", "--db", str(path), "--since", "1h")
+    assert (done.returncode, b"no agent" in done.stderr) == (66, True)
