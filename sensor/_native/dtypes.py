@@ -101,7 +101,7 @@ FLOW = np.dtype(
         ("local", "u1"),  # bit 0: originator local, bit 1: responder local
         ("flags", "u1"),  # 1 midstream, 2 turned, 4 gso, 8 truncated, 16 tunnelled, 32 fragments
         ("history_len", "u1"),
-        ("reserved", "u1"),
+        ("ttl", "u1"),  # of the remote end, the responder unless only that one is local; 0: unknown
         ("history", "V24"),
     ],
     align=True,
@@ -192,6 +192,8 @@ NEIGHBOUR = np.dtype(
         ("padding", "<u4"),
     ]
 )
+
+ANNOUNCEMENT = np.dtype([("is_cdp", "<u2"), ("length", "<u2"), ("octets", "V508")])
 
 SENSOR = np.dtype(
     [

@@ -48,7 +48,7 @@ class Features(TypedDict):
     """What detection looks at in one second of packet time in which something happened.
 
     `tables`: rows of dtypes.SLOT ("service", "host", "source", "reflection") or SENSOR ("sensor",
-    one row). A key without a row did nothing.
+    one row), and of "domain", "neighbour" and "announcement". A key without a row did nothing.
     """
 
     start_ns: int

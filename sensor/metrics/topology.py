@@ -1,9 +1,9 @@
 """Who is there and who talks to whom, from what packets say (definitions 1.9).
 
 Nodes are addresses that are proved by an exchange (an established TCP connection, an answered
-datagram), by ARP or neighbour discovery, or by what only a router sends: ICMP time exceeded,
-redirects, router advertisements. An address that was only written as a source, or was only asked,
-is no node: floods and scans would draw a network that is not there.
+datagram), by ARP or neighbour discovery, by LLDP or CDP, or by what only a router sends: ICMP time
+exceeded, redirects, router advertisements. An address that was only written as a source, or was
+only asked, is no node: floods and scans would draw a network that is not there.
 
 Invariants: at most MOST_LINKS links and MOST_NODES nodes a window, the busiest; `dropped` counts
 the rest. Everything here is a function of the window's finished connections and neighbour rows.
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor._native.faces import Features, Rows
+from sensor.metrics.announcements import read
 from sensor.model.address import MAPPED, address_text, is_host
 from sensor.model.connection import ConnState
 from sensor.model.endpoint import protocol_name
@@ -27,6 +28,8 @@ MOST_LINKS = 1000  # of a window
 MOST_NODES = 2000
 MOST_EVIDENCE = 8  # services named on one node or link
 MOST_KINDS = 16  # ports, VLANs and names of one pair that are looked at, per batch
+INITIAL_TTLS = (64, 128, 255)  # what systems send with; some 32, which looks like 32 hops of 64
+MOST_HOPS = 30  # the Internet has no longer paths to speak of: it was another initial TTL
 MIX = tuple(map(np.uint64, (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9,
                             0xD6E8FEB86659FD93)))  # fmt: skip
 NONE_NS = np.uint64((1 << 64) - 1)
@@ -42,7 +45,8 @@ ROUTERS = {  # what only routers send: (protocol, ICMP type): role, evidence, co
     (ICMP6, 134): ("gateway", "router_advertisement", 0.8),
 }
 RANKS = ("host", "service", "switch", "router", "gateway")  # the later one says more
-BY_TCP, BY_DATAGRAM, BY_ARP, BY_CONFLICT, BY_ROUTE = 0.95, 0.8, 0.9, 0.3, 0.95
+RESPONDER_LOCAL = 2  # FLOW.local: only the responder is
+BY_TCP, BY_DATAGRAM, BY_ARP, BY_CONFLICT, BY_ROUTE, BY_ITSELF = 0.95, 0.8, 0.9, 0.3, 0.95, 0.8
 
 
 @dataclass(slots=True)
@@ -54,6 +58,7 @@ class Node:
     role: str = "host"
     vlan: int | None = None
     tag: int | None = None  # of connections: its own VLAN if it is a neighbour
+    hops: int | None = None  # least number of routers between, by TTL
     confidence: float = 0.0
     evidence: dict[str, None] = field(default_factory=dict)  # a set that keeps its order
     first_us: int = 1 << 62
@@ -103,7 +108,12 @@ class Topology:
     # ---- evidence
 
     def features(self, features: Features) -> None:
-        """One second's claims of addresses (dtypes.NEIGHBOUR)."""
+        """One second's claims of addresses, then what neighbours announced."""
+        self._claimed(features)
+        self._announced(features)
+
+    def _claimed(self, features: Features) -> None:
+        """ARP and neighbour discovery (dtypes.NEIGHBOUR)."""
         rows = features["tables"].get("neighbour")
         if rows is None or not len(rows):
             return
@@ -121,6 +131,26 @@ class Topology:
             else:
                 node.add("arp" if packed[:12] == MAPPED else "nd", BY_ARP)
             node.seen(features["start_ns"] // 1000, features["end_ns"] // 1000)
+
+    def _announced(self, features: Features) -> None:
+        """LLDP and CDP: by the addresses where the sender can be managed, or that of its MAC."""
+        rows = features["tables"].get("announcement")
+        if rows is None:
+            return
+        for is_cdp, length, octets in rows.tolist():
+            told = read(bool(is_cdp), bytes(octets)[:length])
+            addresses = [address for address in told.addresses if is_host(address)]
+            mac = told.mac.hex(":") if told.mac else None
+            if not addresses:
+                addresses = [ip for ip, node in self._nodes.items() if mac and node.mac == mac]
+            for address in addresses:
+                node = self._node(address)
+                if node is None:
+                    continue
+                node.mac = node.mac or mac
+                node.name = node.name or told.name
+                node.add("cdp" if is_cdp else "lldp", BY_ITSELF, told.role)
+                node.seen(features["start_ns"] // 1000, features["end_ns"] // 1000)
 
     def flows(self, rows: Rows, names: bytes) -> None:
         """Finished connections (dtypes.FLOW) and the text of their names."""
@@ -210,11 +240,15 @@ class Topology:
             if len(link.evidence) < MOST_EVIDENCE:
                 link.evidence[service] = None
             sure = BY_TCP if row["protocol"] == TCP else BY_DATAGRAM
+            remote = 0 if int(row["local"]) == RESPONDER_LOCAL else 1
+            hops = hops_of(int(row["ttl"]))
             ends = [self._node(address) for address in unique[at]]
             for end, node in enumerate(ends):
                 if node is None:
                     continue
                 node.add("flow", sure)
+                if end == remote:
+                    node.hops = least(node.hops, hops)
                 if int(row["local"]) >> end & 1:
                     node.add("local", sure)
                     node.tag = int(row["vlan"]) or node.tag
@@ -326,6 +360,18 @@ def is_seen_at_home(pair: Pair, end: int, local: int) -> bool:
     return pair[end][:length] == pair[1 - end][:length]
 
 
+def hops_of(ttl: int) -> int | None:
+    """Routers that a packet passed: how far its TTL is below what it was probably sent with."""
+    if not ttl:
+        return None
+    hops = next(initial for initial in INITIAL_TTLS if initial >= ttl) - ttl
+    return hops if hops <= MOST_HOPS else None
+
+
+def least(a: int | None, b: int | None) -> int | None:
+    return min((n for n in (a, b) if n is not None), default=None)
+
+
 def summed(group: NDArray[np.intp], values: NDArray[np.uint64], n: int) -> NDArray[np.float64]:
     """Sums by group; exact to 2^53."""
     return np.bincount(group, values.astype(np.float64), n).astype(np.float64)
@@ -335,7 +381,7 @@ def node_row(agent_id: str, address: bytes, node: Node) -> TopologyNodeRow:
     text = address_text(address)
     vlan = node.vlan or (node.tag if node.mac else None)
     return TopologyNodeRow(
-        agent_id, text, text, node.mac, node.name, node.role, vlan, None,
+        agent_id, text, text, node.mac, node.name, node.role, vlan, node.hops,
         listed(node.evidence), node.confidence, node.first_us, node.last_us,
     )  # fmt: skip
 

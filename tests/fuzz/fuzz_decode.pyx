@@ -9,7 +9,8 @@ from libc.stdlib cimport abort, free
 from sensor._native.decode cimport decode
 from sensor._native.decode_state cimport Decoder, decoder_init
 from sensor._native.exact cimport exact_copy
-from sensor._native.packet cimport DECODE_ARP, DECODE_FRAGMENT, DECODE_OK, DecodeResult, Packet
+from sensor._native.packet cimport (
+    DECODE_ARP, DECODE_CDP, DECODE_FRAGMENT, DECODE_LLDP, DECODE_OK, DecodeResult, Packet)
 from sensor._native.source cimport RawPacket
 from sensor._native.span cimport sensor_be16
 
@@ -20,7 +21,7 @@ cdef bint ready = False
 cdef inline void check(const RawPacket* raw, const Packet* p, DecodeResult r) noexcept nogil:
     if r > DECODE_FRAGMENT:
         abort()
-    if r != DECODE_OK and r != DECODE_ARP:
+    if r not in (DECODE_OK, DECODE_ARP, DECODE_LLDP, DECODE_CDP):
         return
     if p.payload < raw.data or p.payload + p.captured > raw.data + raw.caplen:
         abort()

@@ -332,8 +332,7 @@ def test_pppoe_session_and_mpls_stacks() -> None:
     "frame",
     [
         ether() / LLC() / STP(),
-        ether(type=0x88CC) / b"lldp",
-        ether() / LLC() / SNAP(OUI=0x0C, code=0x2000) / b"cdp",
+        ether() / LLC() / SNAP(OUI=0x0C, code=0x2003) / b"vtp",
         ether() / ip4(proto=50) / b"esp!esp!",
         ether() / ip4(proto=2) / b"igmpigmp",
         ether() / ip4(proto=132) / b"sctpsctp",
@@ -343,8 +342,16 @@ def test_understood_but_no_flow(frame: Packet) -> None:
     assert decoded(frame)["result"] == "no_flow"
 
 
-def test_arp_is_no_flow_but_handed_on() -> None:
-    assert decoded(ether() / ARP())["result"] == "arp"
+@pytest.mark.parametrize(
+    ("frame", "result"),
+    [
+        (ether() / ARP(), "arp"),
+        (ether(type=0x88CC) / b"lldp", "lldp"),
+        (ether() / LLC() / SNAP(OUI=0x0C, code=0x2000) / b"cdp", "cdp"),
+    ],
+)
+def test_no_flow_but_handed_on(frame: Packet, result: str) -> None:
+    assert decoded(frame)["result"] == result
 
 
 def test_unsupported_is_named_and_unknown_links_are_listed() -> None:

@@ -12,8 +12,12 @@ class Lan:
     def __init__(self) -> None:
         self.frames: list[Frame] = []
         self.now = START_NS
+        self.hops: dict[str, int] = {}  # routers that packets from an IPv4 address passed
 
     def send(self, frame: bytes, vlan: int | None = None) -> None:
+        for source, hops in self.hops.items():
+            if frame[12:14] == b"\x08\x00" and frame[26:30] == packed(source):
+                frame = frame[:22] + bytes((frame[22] - hops,)) + frame[23:]
         if vlan is not None:
             frame = frame[:12] + struct.pack(">HH", 0x8100, vlan) + frame[12:]
         self.frames.append((self.now, frame))

@@ -14,7 +14,7 @@ from sensor._native.features cimport (
     F_ICMP_ECHO, F_ICMP_ERROR, F_ICMP_OTHER, F_ICMP_REPLY_STRAY, F_SYN_FAILED, F_SYN_REFUSED,
     Feature)
 from sensor._native.flow cimport (
-    FLOW_FRAGMENTS, FLOW_TRUNCATED, FLOW_TUNNELLED, FLOW_TURNED, Flow, Half)
+    FLOW_FRAGMENTS, FLOW_TRUNCATED, FLOW_TUNNELLED, FLOW_TURNED, TTL_LOOKS, Flow, Half)
 from sensor._native.half_open cimport (
     HO_JUDGED, HO_RST_ORIG, HO_RST_RESP, HO_SYNACK, HO_UNREACHABLE, HalfOpen, half_open_find)
 from sensor._native.lifecycle cimport flow_new
@@ -129,6 +129,8 @@ cdef inline void datagram_packet(Core* c, const Packet* p) noexcept nogil:
     side = p.dir ^ f.orig_dir
     me = &f.half[side]
     me.packets += 1
+    if me.packets <= TTL_LOOKS:
+        f.ttl[side] = p.ttl
     me.wire += p.wire_len
     if p.ts_ns > f.last_ns:
         f.last_ns = p.ts_ns

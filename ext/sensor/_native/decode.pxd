@@ -26,7 +26,7 @@ from sensor._native.ip cimport (
 )
 from sensor._native.link cimport LINK_ETHERNET, link_step, wifi_step
 from sensor._native.packet cimport (
-    DECODE_ARP, DECODE_NO_FLOW, DECODE_OK, DecodeResult, Packet, PKT_ECN_CE, PKT_GSO,
+    DECODE_ARP, DECODE_CDP, DECODE_LLDP, DECODE_NO_FLOW, DECODE_OK, DecodeResult, Packet, PKT_ECN_CE, PKT_GSO,
     PKT_LATER_FRAGMENT, PKT_TUNNELLED, PKT_V6)
 from sensor._native.source cimport RawPacket
 from sensor._native.span cimport (
@@ -122,7 +122,7 @@ cdef inline DecodeResult decode_walk(Decoder* d, const RawPacket* raw, Packet* o
             at = snap_step(d, &w)
         else:
             at = wifi_step(d, &w)
-    if w.result == DECODE_ARP:
+    if w.result == DECODE_ARP or w.result == DECODE_LLDP or w.result == DECODE_CDP:
         out.payload = w.s.p
         out.captured = w.s.n
     count_outer(d, &w, DC_OTHER)

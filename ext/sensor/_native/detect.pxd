@@ -12,6 +12,7 @@
 # Invariants: `said` of SAYINGS wait, in the order of their packets; they are counted before packet
 # time moves, before rows are taken, and when the queue is full. Addresses are in host byte order.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from sensor._native.announcements cimport Announcements
 from sensor._native.domains cimport Domains
 from sensor._native.neighbours cimport Neighbours
 from sensor._native.sketch cimport Hll
@@ -78,6 +79,7 @@ cdef struct Saying:
 cdef struct Detect:
     SlotTable table[TABLES]
     Neighbours* neighbours
+    Announcements announced
     Domains* domains
     void* rows                   # one table's rows on their way out
     uint64_t start_ns            # of the second being counted

@@ -360,6 +360,7 @@ cdef inline void detect_next(Detect* d) noexcept nogil:
     d.dhcp_requests = 0
     memset(&d.dhcp_clients, 0, sizeof(Hll))
     d.neighbours.second += 1
+    d.announced.n = 0
     d.domains.second += 1
     d.two_way -= d.two_way >> 6
     d.one_way -= d.one_way >> 6

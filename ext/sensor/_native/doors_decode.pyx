@@ -17,7 +17,9 @@ from sensor._native import anomalies as names
 # A fixed draw, so that tests repeat; a sensor takes its own from the operating system.
 DOOR_SECRET = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0xD6E8FEB86659FD93,
                0xA0761D6478BD642F)
-RESULTS = ("ok", "no_flow", "truncated", "malformed", "unsupported", "arp", "fragment")
+RESULTS = (
+    "ok", "no_flow", "truncated", "malformed", "unsupported", "arp", "lldp", "cdp", "fragment",
+)
 
 
 cdef class Decoding:

@@ -10,6 +10,7 @@ from sensor._native import dtypes
 from sensor._native.anomalies import Anomaly, DecodeCount
 from sensor._native.flow import ConnState
 
+from sensor._native.announcements cimport Announcement
 from sensor._native.app_dispatch cimport flow_named
 from sensor._native.core cimport LOCAL_MAX, STOP_NAMES, Core
 from sensor._native.core_memory cimport core_free, core_new
@@ -281,6 +282,8 @@ cdef class Engine:
         tables["domain"] = copy_out(d.rows, n * sizeof(DomainRow), dtypes.DOMAIN)
         n = neighbour_rows(d.neighbours, <NeighbourRow*> d.rows)
         tables["neighbour"] = copy_out(d.rows, n * sizeof(NeighbourRow), dtypes.NEIGHBOUR)
+        tables["announcement"] = copy_out(
+            d.announced.said, d.announced.n * sizeof(Announcement), dtypes.ANNOUNCEMENT)
         sensor = np.zeros(1, dtypes.SENSOR)
         if w.n_seconds:
             for k in range(3):

@@ -12,7 +12,7 @@ from sensor._native.decode_state cimport (
     AT_ETHERNET, AT_ETHERTYPE, AT_IPV4, AT_IPV6, AT_LLC, AT_MPLS, AT_PPP, AT_PPPOE, AT_SNAP,
     count_outer, Decoder, ends, Layer, limit, malformed, short_of, skip, unsupported, Walk,
 )
-from sensor._native.packet cimport DECODE_ARP, DECODE_NO_FLOW
+from sensor._native.packet cimport DECODE_ARP, DECODE_CDP, DECODE_LLDP, DECODE_NO_FLOW
 from sensor._native.span cimport span_be16, span_be32, span_has, span_u8
 
 
@@ -53,6 +53,8 @@ cdef inline Layer ethertype_step(Decoder* d, Walk* w) noexcept nogil:
     if kind == 0x0806:
         count_outer(d, w, DC_ARP)
         return ends(w, DECODE_ARP)
+    if kind == 0x88cc:
+        return ends(w, DECODE_LLDP)
     if kind == 0x8847 or kind == 0x8848:
         return AT_MPLS
     if kind == 0x8864:
@@ -64,9 +66,9 @@ cdef inline Layer ethertype_step(Decoder* d, Walk* w) noexcept nogil:
     if kind == 0x8870:                           # LLC in a frame longer than 1500
         return AT_LLC
     # Understood, and no flow: 802.3 in a cooked capture, Cisco's own, RARP (and SLARP), IPX, flow
-    # control and LACP, PPPoE discovery, HomePlug, 802.1X, LLDP, Realtek, PTP, CFM, loopback, IS-IS.
-    if kind in (0x0001, 0x2000, 0x8035, 0x8137, 0x8808, 0x8809, 0x8863, 0x887b, 0x888e, 0x88cc,
-                0x8899, 0x88f7, 0x8902, 0x9000, 0xfefe):
+    # control and LACP, PPPoE discovery, HomePlug, 802.1X, Realtek, PTP, CFM, loopback, IS-IS.
+    if kind in (0x0001, 0x2000, 0x8035, 0x8137, 0x8808, 0x8809, 0x8863, 0x887b, 0x888e, 0x8899,
+                0x88f7, 0x8902, 0x9000, 0xfefe):
         return ends(w, DECODE_NO_FLOW)
     return unsupported(d, w, A_UNSUPPORTED_ETHERTYPE)
 
@@ -96,7 +98,9 @@ cdef inline Layer snap_step(Decoder* d, Walk* w) noexcept nogil:
         return AT_ETHERTYPE
     if oui == 0x0080c2 and (w.type == 1 or w.type == 7):     # RFC 2427: bridged Ethernet
         return AT_ETHERNET
-    return ends(w, DECODE_NO_FLOW)               # vendors' own: CDP, VTP, ...
+    if oui == 0x00000c and w.type == 0x2000:
+        return ends(w, DECODE_CDP)
+    return ends(w, DECODE_NO_FLOW)               # vendors' own: VTP, ...
 
 
 cdef inline Layer mpls_step(Decoder* d, Walk* w) noexcept nogil:

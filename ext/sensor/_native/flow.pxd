@@ -10,6 +10,7 @@ cdef enum:
     HISTORY_MAX = 23
     SAMPLES = 4                # outstanding RTT samples per direction
     HOLES = 2
+    TTL_LOOKS = 4              # packets of a half whose TTL is taken: one is behind the handshake
 
 # TCP endpoint states, as Zeek's TCP_ENDPOINT_*.
 cdef enum EndpointState:
@@ -127,6 +128,7 @@ cdef struct Flow:                  # a packet in the common case touches its fir
     uint8_t history_len
     uint8_t history[HISTORY_MAX]
     uint8_t gap_count[2]
+    uint8_t ttl[2]                 # of one of the first TTL_LOOKS packets of each half; 0: none yet
     uint64_t started_ns
     uint64_t handshake_responder_ns    # SYN to SYN-ACK; NONE_NS
     uint64_t handshake_originator_ns   # SYN-ACK to ACK; NONE_NS

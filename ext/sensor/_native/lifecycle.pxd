@@ -101,6 +101,7 @@ cdef inline void row_write(Core* c, Flow* f, ConnState state, EndReason reason) 
     r.zero_windows = f.zero_windows
     r.vlan = f.vlan
     r.local = f.role
+    r.ttl = f.ttl[0] if f.role == 2 else f.ttl[1]
     r.flags = f.flags & ~<uint8_t> FLOW_SHOOK
     r.history_len = f.history_len
     memcpy(r.history, f.history, f.history_len)

@@ -12,12 +12,14 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum DecodeResult:
     DECODE_OK = 0              # a transport (or ICMP) header was decoded: key is set
-    DECODE_NO_FLOW = 1         # understood, but not a flow packet (ARP, IGMP, ESP, OSPF, LLDP, ...)
+    DECODE_NO_FLOW = 1         # understood, but not a flow packet (IGMP, ESP, OSPF, LACP, ...)
     DECODE_TRUNCATED = 2       # the capture ends before the header does
     DECODE_MALFORMED = 3       # the header contradicts itself
     DECODE_UNSUPPORTED = 4     # a format we do not know
     DECODE_ARP = 5             # as NO_FLOW; the message is payload[0..captured)
-    DECODE_FRAGMENT = 6        # as NO_FLOW; a fragment without ports: key and dir are of its addresses
+    DECODE_LLDP = 6            # likewise
+    DECODE_CDP = 7             # likewise
+    DECODE_FRAGMENT = 8        # as NO_FLOW; a fragment without ports: key and dir are of its addresses
 
 cdef enum TcpFlag:
     TCP_FIN = 1

@@ -5,6 +5,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from sensor._native.account cimport (
     bin_turn, count_stray, role_of, second_turn, sink_flush_totals)
+from sensor._native.announcements cimport announcement_keep
 from sensor._native.app_dns cimport dns_flush, dns_sweep
 from sensor._native.attempts cimport attempts_advance, attempts_flush
 from sensor._native.clock cimport NS_PER_SECOND, NS_PER_TICK
@@ -18,7 +19,9 @@ from sensor._native.flow cimport END_FORCED, END_IDLE, LEAF_OTHER, Flow
 from sensor._native.half_open cimport HalfOpen, half_open_at
 from sensor._native.lifecycle cimport flow_end, idle_limit_ns
 from sensor._native.neighbours cimport neighbour_arp
-from sensor._native.packet cimport DECODE_ARP, DECODE_FRAGMENT, DECODE_OK, DecodeResult, Packet
+from sensor._native.packet cimport (
+    DECODE_ARP, DECODE_CDP, DECODE_FRAGMENT, DECODE_LLDP, DECODE_OK, DecodeResult, Packet,
+)
 from sensor._native.rows cimport ROWS_MAX, ROWS_RESERVE
 from sensor._native.slow cimport slow_sweep
 from sensor._native.source cimport RawPacket
@@ -161,6 +164,8 @@ cdef inline void packet(Core* c, DecodeResult result, const Packet* p) noexcept 
         if c.detect != NULL:
             if result == DECODE_ARP:
                 neighbour_arp(c.detect.neighbours, p.payload, p.captured, p.ts_ns, c.secret)
+            elif result == DECODE_LLDP or result == DECODE_CDP:
+                announcement_keep(&c.detect.announced, result == DECODE_CDP, p.payload, p.captured)
             elif result == DECODE_FRAGMENT:
                 detect_fragment(c.detect, p.key, p.dir,
                                 role_of(c, p.key[0], p.key[1], p.key[2], p.key[3]), p.dir == 0,

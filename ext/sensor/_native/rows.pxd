@@ -43,7 +43,7 @@ cdef struct FlowRow:
     uint8_t local
     uint8_t flags
     uint8_t history_len
-    uint8_t reserved
+    uint8_t ttl                    # of the remote end: the responder, unless only that one is local
     uint8_t history[24]
 
 cdef struct RowBuffer:

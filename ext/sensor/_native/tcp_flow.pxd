@@ -19,7 +19,7 @@ from sensor._native.features cimport (
 from sensor._native.flow cimport (
     END_DETECTED, FLOW_FRAGMENTS, FLOW_GSO, FLOW_MIDSTREAM, FLOW_SHOOK, FLOW_TRUNCATED,
     FLOW_TUNNELLED, FLOW_TURNED, LEAF_OTHER_TCP, TE_CLOSED, TE_ESTABLISHED, TE_INACTIVE, TE_RESET,
-    Flow, Half, flow_closed)
+    TTL_LOOKS, Flow, Half, flow_closed)
 from sensor._native.half_open cimport (
     HO_JUDGED, HO_RST_ORIG, HO_RST_RESP, HO_SYNACK, HO_TIMESTAMPS, HO_UNREACHABLE, HalfOpen,
     half_open_find, key_equal)
@@ -290,6 +290,8 @@ cdef inline void tcp_segment(Core* c, uint32_t i, const Packet* p) noexcept nogi
     cdef bint was_closed = flow_closed(f)
     cdef bint exact = False
     me.packets += 1
+    if me.packets <= TTL_LOOKS:
+        f.ttl[side] = p.ttl
     me.wire += p.wire_len
     if p.ts_ns > f.last_ns:
         f.last_ns = p.ts_ns

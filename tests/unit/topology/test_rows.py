@@ -1,6 +1,7 @@
 """What a capture with a planted site leaves in topology_nodes and topology_links."""
 
 import json
+import random
 import sqlite3
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from sensor.analytics.topology import analyse
 from sensor.flow.locality import given
+from sensor.metrics.announcements import read
 from sensor.programs.keep import Keeper
 from sensor.programs.replay import Replay
 from sensor.store import topology as merging
@@ -16,6 +18,7 @@ from sensor.store.reading import Scope
 from sensor.store.sqlite import SqliteStore
 from tests.traffic.capture import write
 from tests.traffic.lan import Lan
+from tests.unit.topology import announce
 
 PC, SERVER, GATEWAY = "10.0.10.5", "10.0.20.9", "10.0.10.1"
 PC_MAC, GATEWAY_MAC = bytes.fromhex("02000000aa05"), bytes.fromhex("02000000aa01")
@@ -163,3 +166,57 @@ def test_from_packets_to_the_single_point_of_failure(tmp_path: Path) -> None:
         (GATEWAY, SERVER, "l3"), ("10.0.10.5", "10.0.10.6", "l2"),
     }  # fmt: skip
     assert found["redundancy_analysis"]["single_gateway"]["vlan 10"] == GATEWAY
+
+
+def test_hops_by_ttl(tmp_path: Path) -> None:
+    """Of the far end, whoever asked; the least; none where its TTL tells nothing."""
+    lan = Lan()
+    lan.hops = {"198.51.100.9": 7, "203.0.113.5": 3, "198.51.100.33": 60}
+    lan.exchange(PC, "198.51.100.9", 443, 900)
+    lan.hops["198.51.100.9"] = 5
+    lan.exchange(PC, "198.51.100.9", 8443, 900, sport=40001)
+    lan.exchange("203.0.113.5", PC, 80, 900)
+    lan.question(PC, "203.0.113.53", b"?", b"!")
+    lan.exchange(PC, "198.51.100.33", 443, 900)
+    with keep(lan, tmp_path) as db:
+        found = {ip: node["hops"] for ip, node in nodes(db).items()}
+    db.close()
+    assert found == {
+        PC: None, "198.51.100.9": 5, "203.0.113.5": 3, "203.0.113.53": 0, "198.51.100.33": None,
+    }  # fmt: skip
+
+
+def test_what_neighbours_announce(tmp_path: Path) -> None:
+    """Messages made by scapy; the switch is known by its address, the router by its MAC."""
+    lan = Lan()
+    lan.arp(PC, PC_MAC, GATEWAY, GATEWAY_MAC)
+    lan.send(bytes(announce.lldp_switch("sw-1\x1b[2J", "10.0.10.250")))
+    lan.send(bytes(announce.lldp_by_mac(GATEWAY_MAC, "edge")))
+    lan.send(bytes(announce.cdp("core.example", "10.0.10.251")))
+    lan.exchange(PC, SERVER, 80, 100)
+    with keep(lan, tmp_path) as db:
+        found = nodes(db)
+    db.close()
+    assert set(found) == {PC, SERVER, GATEWAY, "10.0.10.250", "10.0.10.251"}
+    switch, core, edge = found["10.0.10.250"], found["10.0.10.251"], found[GATEWAY]
+    assert (switch["role"], switch["evidence"]) == ("switch", ["lldp"])
+    assert switch["name"] == "sw-1\x1b[2J"  # as it was sent: who shows it escapes it
+    assert (core["role"], core["name"], core["evidence"]) == ("router", "core.example", ["cdp"])
+    assert (edge["role"], edge["name"]) == ("router", "edge")
+    assert edge["evidence"] == ["arp", "lldp"]
+
+
+@pytest.mark.parametrize("is_cdp", [False, True])
+def test_announcements_that_are_cut_or_made_up(is_cdp: bool) -> None:
+    made = announce.cdp if is_cdp else announce.lldp_switch
+    whole = bytes(made("c", "10.0.0.1"))
+    message = whole[22:] if is_cdp else whole[14:]
+    assert read(is_cdp, message).addresses == (bytes(10) + b"\xff\xff\x0a\x00\x00\x01",)
+    for n in range(len(message)):
+        assert len(read(is_cdp, message[:n]).addresses) <= 1
+    rng = random.Random(7)
+    for _ in range(5000):
+        assert len(read(is_cdp, rng.randbytes(rng.randrange(508))).addresses) <= 8
+        mixed = bytearray(message)
+        mixed[rng.randrange(len(mixed))] = rng.randrange(256)
+        read(is_cdp, bytes(mixed))
