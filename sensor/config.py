@@ -150,6 +150,14 @@ class Detection(Table, frozen=True):
     ] = ""
 
 
+class Geography(Table, frozen=True):
+    """Where addresses are."""
+
+    countries: Annotated[
+        str, Meta(description="country database (.mmdb) that goes before ours; empty: none")
+    ] = ""
+
+
 class Ship(Table, frozen=True):
     """Where rows go, by `sensor ship`. URLs with passwords: in its credentials file, not here."""
 
@@ -242,6 +250,7 @@ class Config(Table, frozen=True):
     capture: Capture = Capture()
     store: Store = Store()
     detection: Detection = Detection()
+    geography: Geography = Geography()
     ship: Ship = Ship()
     billing: Billing = Billing()
     sandbox: Sandbox = Sandbox()

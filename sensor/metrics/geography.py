@@ -2,7 +2,8 @@
 
 A region is an ISO 3166-1 alpha-2 code, `private`, or `unknown`. It is where the registry delegated
 the prefix (iptocc), not where the host stands: anycast and CDN addresses are often elsewhere. The
-operator's own names of networks (geographic_regions) go before; the longest prefix wins.
+operator's own country database goes before, and the names of networks (geographic_regions) before
+that; the longest prefix wins.
 """
 
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from sensor._native.faces import Window
+from sensor.metrics.countries import Countries
 from sensor.model.address import Prefix, address_text, is_private
 from sensor.model.metrics import GeographicDistribution
 
@@ -27,9 +29,10 @@ def registry() -> Any:
 
 
 class OwnRegions:
-    """The operator's ranges: the longest prefix that holds an address."""
+    """The operator's ranges: the longest prefix that holds an address; and the country database."""
 
     def __init__(self) -> None:
+        self.countries: Countries | None = None
         self._by_length: dict[int, dict[int, str]] = {}  # prefix length: network: name
 
     def use(self, ranges: Iterable[tuple[Prefix, str]]) -> None:
@@ -38,6 +41,10 @@ class OwnRegions:
         for (network, length), name in ranges:
             found.setdefault(length, {})[int.from_bytes(network) >> (128 - length)] = name
         self._by_length = dict(sorted(found.items(), reverse=True))
+        region_of.cache_clear()
+
+    def use_countries(self, countries: Countries | None) -> None:
+        self.countries = countries
         region_of.cache_clear()
 
     def find(self, packed: bytes) -> str | None:
@@ -58,6 +65,8 @@ def region_of(packed: bytes) -> str:
         return name
     if is_private(packed):
         return PRIVATE
+    if own.countries is not None and (found := own.countries(packed)) is not None:
+        return found
     country: str | None = registry().country_code(address_text(packed))
     return country or UNKNOWN
 

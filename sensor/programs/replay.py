@@ -24,8 +24,9 @@ from sensor.flow.locality import LEARN_PACKETS, Local, given, learn
 from sensor.flow.meter import Consumer, Meter, Pace
 from sensor.flow.quic_initial import server_name
 from sensor.flow.relay import Relay
+from sensor.metrics.countries import open_countries
 from sensor.metrics.figures import Figures
-from sensor.metrics.geography import region_of
+from sensor.metrics.geography import own, region_of
 from sensor.metrics.topology import Topology
 from sensor.model.ids import DEFAULT_WORKSPACE, agent_id, network_id
 from sensor.model.text import printable
@@ -302,6 +303,12 @@ def show_progress(stack: ExitStack, size: int | None) -> Progress | None:
     help="Detection rules of your own.",
 )
 @click.option(
+    "--countries",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="A country database (.mmdb) of your own.",
+)
+@click.option(
     "--window",
     type=click.IntRange(1, 86400),
     default=60,
@@ -331,6 +338,7 @@ def command(
     agent_id: UUID | None,
     workspace_id: str,
     rules: str | None,
+    countries: str | None,
     window: int,
     workers: int,
     speed: float | None,
@@ -340,6 +348,7 @@ def command(
     Prints a report, or with --json one document. With --db everything is kept in SQLite as well.
     Times are the packets' own, so the same capture gives the same figures on any machine.
     """
+    own.use_countries(open_countries(countries) if countries else None)
     replay = Replay(
         paths,
         local=given(local) if local else None,

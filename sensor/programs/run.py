@@ -16,6 +16,8 @@ from sensor.capture.live import ANY, Interface
 from sensor.capture.portable import PortableInterface
 from sensor.config import Config
 from sensor.errors import CannotWrite
+from sensor.metrics.countries import open_countries
+from sensor.metrics.geography import own
 from sensor.programs import sandbox
 from sensor.programs.agents import plans_of
 from sensor.programs.daemon import Daemon
@@ -101,6 +103,8 @@ def command(file: str | None, **options: object) -> int:
         rules = shipped_rules(settings.detection.rules or None)
         for error in rules.errors:
             say_error(error)
+        if settings.geography.countries:
+            own.use_countries(open_countries(settings.geography.countries))
         given_up = give_up(settings, opened, [db.parent, status.parent])
         daemon = Daemon(
             plans, str(db), rules, limits_of(settings), settings.capture.window_s, say_error
