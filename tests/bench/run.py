@@ -1,4 +1,4 @@
-"""`make bench`: ns per packet of `sensor replay`, beside a bare C loop and the peers found here.
+"""`make bench`: what `sensor replay` costs, beside a bare C loop and the peers that are installed.
 
 All on the same file, one after the other, round after round (A B C, A B C, ...), because the speed
 of a shared machine changes with the minute: only ratios within a round mean something. The slow
@@ -11,21 +11,21 @@ BENCH_ROUNDS (default 5), BENCH_HEAD (packets for the slow peers, default 100,00
 import json
 import os
 import platform
-import shutil
 import statistics
 import struct
 import subprocess
 import sys
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
 from tests.bench.make_captures import make
+from tests.bench.peers import installed
 
 HERE = Path(__file__).parent
 WORK = HERE.parent.parent / "build" / "bench"
@@ -33,72 +33,54 @@ PACKETS = {"mixed": 2_000_000, "small64": 5_000_000, "synflood": 3_000_000}
 TIMEOUT_S = 120
 SENSOR = (sys.executable, "-m", "sensor")
 
-DPKT = """
-import dpkt, sys
-flows = {}
-for ts, frame in dpkt.pcap.Reader(open(sys.argv[1], "rb")):
-    ip = dpkt.ethernet.Ethernet(frame).data
-    if isinstance(ip, (dpkt.ip.IP, dpkt.ip6.IP6)):
-        l4 = ip.data
-        if isinstance(l4, (dpkt.tcp.TCP, dpkt.udp.UDP)):
-            key = ip.src, ip.dst, l4.sport, l4.dport
-            flows[key] = flows.get(key, 0) + len(frame)
-"""
-NFSTREAM = """
-import sys
-from nfstream import NFStreamer
-for flow in NFStreamer(source=sys.argv[1], n_meters=1):
-    pass
-"""
+
+class Cost(NamedTuple):
+    """Of one run of a whole process and its children, start-up included."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
 
 
 @dataclass
 class Runner:
-    """A program to time: its command without the file, and what it does."""
+    """A program to time: its command, in which {} is the capture, and what it does."""
 
     name: str
     does: str
-    command: list[str]
-    after: list[str] = field(default_factory=list)  # arguments after the file
+    command: tuple[str, ...]
     slow: bool = False
 
-    def seconds(self, capture: Path) -> float | None:
-        """Wall time of the whole process, start-up included; None when it is too slow."""
-        start = time.perf_counter()
-        try:
-            subprocess.run(
-                [*self.command, str(capture), *self.after],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                timeout=TIMEOUT_S,
+    def cost(self, capture: Path) -> Cost | None:
+        """None when it is too slow."""
+        with TemporaryDirectory() as folder:
+            command = [
+                part.replace("{folder}", folder) if part != "{}" else str(capture)
+                for part in self.command
+            ]
+            done = subprocess.run(
+                [sys.executable, "-I", "-S", str(HERE / "cost.py"), str(TIMEOUT_S), *command],
+                capture_output=True,
                 check=True,
             )
-        except subprocess.TimeoutExpired:
+        told = json.loads(done.stdout)
+        cost = Cost(*told["cost"])
+        if cost.wall_s >= TIMEOUT_S:
             return None
-        except subprocess.CalledProcessError as error:
-            sys.exit(f"{self.name} failed on {capture}: {error.stderr.decode()[-2000:]}")
-        return time.perf_counter() - start
+        if told["status"]:
+            sys.exit(f"{self.name} failed on {capture}: {done.stderr[-2000:].decode()}")
+        return cost
 
 
 def runners() -> list[Runner]:
     """The yardstick, the sensor, and every peer that is installed."""
-    found = [
-        Runner("C limit", "decode, flows, RTT, HDR", [str(compiled_limit())]),
-        Runner("sensor", "everything, JSON", [*SENSOR, "replay"], ["--json"]),
+    replay = (*SENSOR, "replay", "{}", "--json")
+    return [
+        Runner("C limit", "decode, flows, RTT, HDR", (str(compiled_limit()), "{}")),
+        Runner("sensor", "everything, JSON", replay),
+        Runner("sensor, 2 workers", "everything, JSON", (*replay, "--workers", "2")),
+        *(Runner(peer.name, peer.does, peer.command, peer.slow) for peer in installed()),
     ]
-    if tool := shutil.which("capinfos"):
-        found.append(Runner("capinfos -c", "counts packets", [tool, "-c"]))
-    if tool := shutil.which("tshark"):
-        conversations = ["-q", "-z", "conv,tcp"]
-        found.append(
-            Runner("tshark", "TCP conversations", [tool, "-n", "-r"], conversations, slow=True)
-        )
-    if find_spec("nfstream"):
-        command = [sys.executable, "-c", NFSTREAM]
-        found.append(Runner("nfstream", "flows and DPI, one meter", command, slow=True))
-    if find_spec("dpkt"):
-        found.append(Runner("dpkt", "flows, Python loop", [sys.executable, "-c", DPKT], slow=True))
-    return found
 
 
 def compiled_limit() -> Path:
@@ -137,19 +119,19 @@ def head(capture: Path, packets: int) -> Path:
     return path
 
 
-def measure(programs: list[Runner], capture: Path, rounds: int) -> dict[str, list[float]]:
-    """Seconds of each program in each round; one that ran out of time is left out."""
+def measure(programs: list[Runner], capture: Path, rounds: int) -> dict[str, list[Cost]]:
+    """What each program cost in each round; one that ran out of time is left out."""
     capture.read_bytes()  # into the page cache
-    times: dict[str, list[float]] = {program.name: [] for program in programs}
+    costs: dict[str, list[Cost]] = {program.name: [] for program in programs}
     for _ in range(rounds):
         for program in programs:
-            if program.name in times:
-                seconds = program.seconds(capture)
-                if seconds is None:
-                    del times[program.name]
+            if program.name in costs:
+                cost = program.cost(capture)
+                if cost is None:
+                    del costs[program.name]
                 else:
-                    times[program.name].append(seconds)
-    return times
+                    costs[program.name].append(cost)
+    return costs
 
 
 def engine_only(capture: Path, packets: int, rounds: int) -> tuple[list[float], list[float]]:
@@ -167,21 +149,25 @@ def engine_only(capture: Path, packets: int, rounds: int) -> tuple[list[float], 
     return ours, limit
 
 
-def table(title: str, programs: list[Runner], times: dict[str, list[float]], packets: int) -> Table:
+def table(title: str, programs: list[Runner], costs: dict[str, list[Cost]], packets: int) -> Table:
     out = Table(title=title, title_justify="left")
     for column in ("program", "does"):
         out.add_column(column)
-    for column in ("ns/packet", "fastest", "slowest", "x sensor"):
+    for column in ("ns/packet", "fastest", "slowest", "CPU ns", "peak MB", "x sensor"):
         out.add_column(column, justify="right")
     for program in programs:
-        seconds = times.get(program.name)
-        if seconds is None:
+        found = costs.get(program.name)
+        if found is None:
             out.add_row(program.name, program.does, f"> {TIMEOUT_S * 1e9 / packets:,.0f}")
             continue
-        cost = [s * 1e9 / packets for s in seconds]
-        ratio = statistics.median(a / b for a, b in zip(seconds, times["sensor"], strict=True))
-        numbers = (statistics.median(cost), min(cost), max(cost))
-        out.add_row(program.name, program.does, *(f"{n:,.1f}" for n in numbers), f"{ratio:.2f}")
+        walls = [cost.wall_s * 1e9 / packets for cost in found]
+        pairs = zip(found, costs["sensor"], strict=True)
+        ratio = statistics.median(cost.wall_s / ours.wall_s for cost, ours in pairs)
+        cpu = statistics.median(cost.cpu_s for cost in found) * 1e9 / packets
+        numbers = (statistics.median(walls), min(walls), max(walls), cpu)
+        peak = max(cost.peak_mb for cost in found)
+        shown = (*(f"{n:,.1f}" for n in numbers), f"{peak:,.0f}", f"{ratio:.2f}")
+        out.add_row(program.name, program.does, *shown)
     return out
 
 
@@ -209,7 +195,7 @@ def main() -> None:
     WORK.mkdir(parents=True, exist_ok=True)
     rounds = int(os.environ.get("BENCH_ROUNDS", "5"))
     first = int(os.environ.get("BENCH_HEAD", "100000"))
-    console = Console(width=100 if not sys.stdout.isatty() else None)
+    console = Console(width=120 if not sys.stdout.isatty() else None)
     console.print(machine())
     programs = runners()
     fast = [program for program in programs if not program.slow]
