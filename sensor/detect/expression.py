@@ -150,10 +150,28 @@ def compile_expression(text: str) -> Expression:
             body=body,
         )
     )
-    run = eval(compile(ast.fix_missing_locations(code), "<rule>", "eval"), dict(_GLOBALS))  # noqa: S307  (every node was written by _Writer)
     return Expression(
-        text, frozenset(writer.names), frozenset(writer.statistics), logical, _subject(tree), run
+        text,
+        frozenset(writer.names),
+        frozenset(writer.statistics),
+        logical,
+        _subject(tree),
+        _Code(code),
     )
+
+
+class _Code:
+    """Compiled when it is first asked: of the shipped rules' expressions few are in a minute."""
+
+    def __init__(self, code: ast.Expression) -> None:
+        self._code = code
+        self._run: Callable[[Mapping[str, Any]], Any] | None = None
+
+    def __call__(self, scope: Mapping[str, Any]) -> Any:
+        if self._run is None:
+            whole = compile(ast.fix_missing_locations(self._code), "<rule>", "eval")
+            self._run = eval(whole, dict(_GLOBALS))  # noqa: S307 - every node is _Writer's
+        return self._run(scope)
 
 
 def _subject(tree: ast.expr) -> tuple[str, str] | None:
