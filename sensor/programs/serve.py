@@ -115,7 +115,7 @@ def command(
     # Here, so that the other commands start without a web framework.
     from sensor.api.app import make_app  # noqa: PLC0415
     from sensor.api.security import read_token  # noqa: PLC0415
-    from sensor.api.server import make_server  # noqa: PLC0415
+    from sensor.api.server import make_server, settle  # noqa: PLC0415
     from sensor.api.settings import ApiSettings  # noqa: PLC0415
     from sensor.store.opening import opener  # noqa: PLC0415
 
@@ -157,6 +157,7 @@ def command(
         notifier.tell(WATCHDOG=1)
 
     server = make_server(make_app(settings, open_store), settings, ready, beat, notifier.watchdog_s)
+    settle()
     server.run(sockets=[listening])
     notifier.tell(STOPPING=1)
     return 0

@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Thread
 
 from sensor.api.app import make_app
-from sensor.api.server import make_server
+from sensor.api.server import make_server, settle
 from sensor.api.settings import ApiSettings
 from sensor.model.rows import (
     BandwidthSecond,
@@ -114,6 +114,7 @@ def main() -> None:
         settings = ApiSettings(token=TOKEN)
         listening = listen("127.0.0.1", 0)
         server = make_server(make_app(settings, opener(path)), settings)
+        settle()
         thread = Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         while not server.started:
