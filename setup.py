@@ -4,6 +4,8 @@ is in pyproject.toml.
 SENSOR_BUILD  release   what ships
               debug     every Cython check and C assert on
               sanitize  debug plus AddressSanitizer and UBSan (see .ci/sanitize)
+              profile   release with the lines of the .pxd files (see tests/bench/stages.py);
+                        into a folder of its own, by --build-lib
 SENSOR_JOBS   compile that many modules at a time (default: 1)
 """
 
@@ -18,9 +20,9 @@ from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
 
 BUILD = os.environ.get("SENSOR_BUILD", "release")
-if BUILD not in ("release", "debug", "sanitize"):
-    sys.exit(f"SENSOR_BUILD={BUILD}: must be release, debug or sanitize")
-CHECKED = BUILD != "release"
+if BUILD not in ("release", "debug", "sanitize", "profile"):
+    sys.exit(f"SENSOR_BUILD={BUILD}: must be release, debug, sanitize or profile")
+CHECKED = BUILD in ("debug", "sanitize")
 
 DIRECTIVES = {
     "language_level": 3,
@@ -40,6 +42,8 @@ CFLAGS = ["-std=c11", "-fno-strict-aliasing", "-fvisibility=hidden", "-Wall", "-
 LDFLAGS: list[str] = []
 if CHECKED:
     CFLAGS += ["-O1", "-g", "-UNDEBUG", "-DSENSOR_CHECKED=1", "-fno-omit-frame-pointer"]
+elif BUILD == "profile":
+    CFLAGS += ["-O3", "-g"]
 else:
     CFLAGS += ["-O3", "-g0"]
     LDFLAGS += ["-Wl,-s"] if sys.platform == "linux" else []
@@ -49,7 +53,7 @@ if BUILD == "sanitize":
 
 # One recipe is built in place at a time: a change of it makes every module out of date.
 recipe = repr((BUILD, DIRECTIVES, CFLAGS, LDFLAGS))
-stamp = Path("build/recipe")
+stamp = Path("build/recipe-profile" if BUILD == "profile" else "build/recipe")
 stamp.parent.mkdir(exist_ok=True)
 stamp.touch()
 changed = stamp.read_text() != recipe
@@ -73,6 +77,7 @@ modules = cythonize(
     build_dir=f"build/cython-{BUILD}",
     compiler_directives=DIRECTIVES,
     force=changed,
+    emit_linenums=BUILD == "profile",
 )
 if changed:  # noted only now: a translation that fails is tried again
     stamp.write_text(recipe)

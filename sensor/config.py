@@ -112,6 +112,15 @@ class Capture(Table, frozen=True):
     ring_mib: Annotated[
         int, Meta(ge=1, le=1024, description="memory of each interface's ring, MiB")
     ] = 64
+    workers: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=64,
+            description="threads that capture, each with rings and tables of its own; one takes"
+            " about a million packets a second",
+        ),
+    ] = 1
     local: Annotated[
         tuple[Short, ...],
         Meta(description="prefixes that are the agent's own; none: its addresses", max_length=64),

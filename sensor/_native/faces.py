@@ -56,6 +56,22 @@ class Features(TypedDict):
     tables: dict[str, Rows]
 
 
+class Part(TypedDict):
+    """What one of several engines gives for the Features of a second; only a Merger reads it."""
+
+    share: int  # whose
+    start_ns: int
+    end_ns: int
+    slots: list[NDArray[np.uint8]]
+    tables: dict[str, Rows]
+    packets: int
+    bytes: int
+    dhcp_requests: int
+    dhcp_clients: NDArray[np.uint8]
+    two_way: int
+    one_way: int
+
+
 class Window(TypedDict):
     """What one window accumulated; `start_ns <= packet time < end_ns`."""
 
@@ -101,10 +117,11 @@ class Engine(Protocol):
     """The native flow engine (engine.pyx)."""
 
     def feed(self, source: Any) -> int: ...
-    def idle(self, now_ns: int) -> int: ...
+    def idle(self, now_ns: int, others_ns: int = 0) -> int: ...
     def finish(self) -> None: ...
     def take_window(self) -> Window: ...
     def take_features(self) -> Features | None: ...
+    def take_part(self, share: int) -> Part | None: ...
     def take_flows(self) -> tuple[Rows, bytes]: ...
     def counters(self) -> dict[str, int]: ...
     def anomalies(self) -> dict[str, int]: ...

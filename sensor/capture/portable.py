@@ -68,6 +68,7 @@ class PortableInterface:
     """One interface, or all of them (`any`); see `sensor.capture.live.Interface`."""
 
     is_inherited = False
+    share = 0
 
     def __init__(
         self,

@@ -1,6 +1,5 @@
 """Detection as one consumer of the meter: features in, changed events out."""
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,8 +7,8 @@ from typing import Any
 from sensor._native.faces import Rows
 from sensor.detect.columns import Dtype
 from sensor.detect.evaluate import Runner
-from sensor.detect.event import event_id
 from sensor.detect.lifecycle import Lifecycle
+from sensor.detect.own import own_event
 from sensor.detect.rule import Allow, Rule, RuleError, RuleSet
 from sensor.detect.window import Features, Span, Sums, View
 from sensor.model.rows import SecurityEventRow
@@ -155,35 +154,16 @@ class Detector:
 
 def broken_rule(error: RuleError, agent_id: str, boot_id: str, now_ns: int) -> SecurityEventRow:
     """A rule file that cannot be used is an event of the sensor itself."""
-    rule_id = error.rule_id or Path(error.file).stem
-    now_us = now_ns // 1000
-    return SecurityEventRow(
-        id=event_id(agent_id, rule_id, ("sensor", error.file, error.line), now_ns),
-        agent_id=agent_id,
-        event_type="sensor",
+    return own_event(
+        agent_id,
+        boot_id,
+        error.rule_id or Path(error.file).stem,
+        key=(error.file, error.line),
         severity="low",
-        source_ip=None,
-        destination_ip=None,
-        source_port=None,
-        destination_port=None,
-        protocol=None,
-        packets_count=None,
-        bytes_transferred=None,
-        duration_ms=0,
-        detection_method="rule_loader",
-        confidence_score=1.0,
-        false_positive_probability=0.0,
-        action_taken="none",
-        blocked=0,
-        detected_at=now_us,
-        resolved_at=now_us,
-        boot_id=boot_id,
-        attack_class=None,
-        rule_id=rule_id,
+        method="rule_loader",
         title="A rule file cannot be used",
-        status="resolved",
-        started_at=now_us,
-        updated_at=now_us,
-        evidence=json.dumps({"file": error.file, "line": error.line, "reason": error.reason}),
-        mitigation="Mend the file; `sensor rules check` says whether it is right.",
+        evidence={"file": error.file, "line": error.line, "reason": error.reason},
+        mend="Mend the file; `sensor rules check` says whether it is right.",
+        started_ns=now_ns,
+        ended_ns=now_ns,
     )

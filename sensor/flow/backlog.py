@@ -12,7 +12,9 @@ from threading import Thread
 from time import monotonic
 from typing import Generic, Protocol, TypeVar
 
-from sensor._native.faces import Features, Rows, Window
+from sensor._native.faces import Features, Part, Rows, Window
+from sensor._native.merge import Merger
+from sensor.flow.merge import Standing, merge_windows
 from sensor.flow.meter import Consumer, Watcher
 
 MOST = 512  # handed over and not yet taken: some minutes
@@ -118,16 +120,21 @@ class Behind(Generic[W]):
         return self._backlog.workers[self._index]
 
     def window(self, window: Window) -> None:
+        self.windows_of([window], [])
+
+    def windows_of(self, windows: Sequence[Window], others: Sequence[Standing]) -> None:
+        """One window of several engines; put together in the other thread."""
         number = self.windows
         self.windows += 1
 
         def task() -> None:
+            whole = merge_windows(windows, others) if len(windows) + len(others) > 1 else windows[0]
             for consumer in self._worker().consumers:
-                consumer.window(window)
+                consumer.window(whole)
             if self._kept is not None:
                 self._kept(number)
 
-        window["health"] |= self.lost
+        windows[0]["health"] |= self.lost
         if self._offer("windows_lost", task):
             self.lost = dict.fromkeys(self.lost, 0)
 
@@ -140,6 +147,10 @@ class Behind(Generic[W]):
 
     def features(self, features: Features) -> None:
         self._offer("batches_lost", lambda: self._worker().watcher.features(features))
+
+    def parts(self, parts: list[Part], merger: Merger) -> None:
+        """One second of several engines; likewise. `merger` is the other thread's."""
+        self._offer("batches_lost", lambda: self._worker().watcher.features(merger.merge(parts)))
 
     def finish(self) -> None:
         """Of the watcher; what was handed over before is done first."""

@@ -14,6 +14,7 @@ from sensor._native.faces import (
     WINDOW_ENDED,
     Engine,
     Features,
+    Part,
     Rows,
     Source,
     Window,
@@ -36,18 +37,32 @@ class Watcher(Protocol):
     def finish(self) -> None: ...
 
 
+class Sharer(Protocol):
+    """Whoever puts together what several engines saw; `share` is this engine's number."""
+
+    share: int
+
+    def part(self, part: Part) -> None: ...
+
+
 class Meter:
     """Feeds sources one after another into one engine; `finish()` ends every connection.
 
-    `watcher` needs an engine made with features=True.
+    `watcher` needs an engine made with features=True; so does a `sharer`, which stands for it where
+    the engine gets a share of the packets only.
     """
 
     def __init__(
-        self, engine: Engine, consumers: Iterable[Consumer], watcher: Watcher | None = None
+        self,
+        engine: Engine,
+        consumers: Iterable[Consumer],
+        watcher: Watcher | None = None,
+        sharer: Sharer | None = None,
     ) -> None:
         self.engine = engine
         self.consumers = tuple(consumers)
         self.watcher = watcher
+        self.sharer = sharer
         self.busy_s = 0.0  # monotonic: reading and engine
 
     def read(self, source: Source) -> int:
@@ -67,10 +82,10 @@ class Meter:
             start = monotonic()
         self.busy_s += monotonic() - start
 
-    def idle(self, now_ns: int) -> None:
-        """No packet of before `now_ns` is to come."""
+    def idle(self, now_ns: int, others_ns: int = 0) -> None:
+        """No packet of before `now_ns` is to come; `others_ns`: see Engine.idle."""
         start = monotonic()
-        while reason := self.engine.idle(now_ns):
+        while reason := self.engine.idle(now_ns, others_ns):
             self.busy_s += monotonic() - start
             self._answer(reason)
             start = monotonic()
@@ -83,8 +98,8 @@ class Meter:
         self.busy_s += monotonic() - start
         while self._take(window=False):
             pass
+        self._watch()
         if self.watcher is not None:
-            self._watch()
             self.watcher.finish()
         self._take(window=True)
 
@@ -95,6 +110,10 @@ class Meter:
             self._take(window=bool(reason & WINDOW_ENDED))
 
     def _watch(self) -> None:
+        if self.sharer is not None:
+            if (part := self.engine.take_part(self.sharer.share)) is not None:
+                self.sharer.part(part)
+            return
         features = self.engine.take_features()
         if features is not None and self.watcher is not None:
             self.watcher.features(features)

@@ -2,12 +2,12 @@
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from uuid import NAMESPACE_DNS, UUID, uuid5
 
-from sensor.capture.live import Interface, Wanted, is_up
+from sensor.capture.live import Interface, Wanted, is_of, is_up
 from sensor.capture.portable import PortableInterface
 from sensor.config import Config, OtherAgent
 from sensor.errors import UsageError
@@ -43,10 +43,9 @@ def plans_of(settings: Config, notifier: Notifier, stack: ExitStack) -> list[Age
             mine = agent.interfaces or names
             local = given(agent.prefixes) if agent.prefixes else own(settings.capture.local)
         opened = [
-            stack.enter_context(
-                closing(inherited.interface(agent.name if agent else "", name, wanted))
-            )
+            stack.enter_context(closing(interface))
             for name in mine
+            for interface in inherited.interfaces(agent.name if agent else "", name, wanted)
         ]
         if opened:
             plans.append(
@@ -99,29 +98,61 @@ class InheritedSockets:
         self._notifier = notifier
         self._kept = kept()
 
-    def interface(self, agent: str, name: str, wanted: Wanted) -> Interface | PortableInterface:
-        """Opened, or taken over with what its ring holds; kept for the next run."""
+    def interfaces(
+        self, agent: str, name: str, wanted: Wanted
+    ) -> Iterator[Interface | PortableInterface]:
+        """One for each worker: opened, or taken over with its ring; kept for the next run.
+
+        UsageError: several workers without a ring of ours.
+        """
         capture = self._capture
         if capture.method == "libpcap" or not (
             capture.method == "ring" or hasattr(socket, "AF_PACKET")
         ):
-            return PortableInterface(
+            if capture.workers > 1:
+                raise UsageError("several workers need capture.method = ring")
+            yield PortableInterface(
                 name, wanted, promiscuous=capture.promiscuous, ring_mib=capture.ring_mib
             )
+            return
+        keys = [self._key(agent, name, share) for share in range(capture.workers)]
+        found = [self._take(key) for key in keys]
+        if capture.workers > 1 and not all(one and is_of(name, one) for one in found):
+            for key, one in zip(keys, found, strict=True):
+                if one:
+                    self._notifier.forget(key)
+                    one.close()
+            found = [None for _ in keys]
+        first: Interface | None = None
+        opened = []
+        for share, (key, inherited) in enumerate(zip(keys, found, strict=True)):
+            made = Interface(
+                name,
+                wanted,
+                promiscuous=capture.promiscuous,
+                ring_mib=capture.ring_mib,
+                hold=capture.hold,
+                inherited=inherited,
+                share=share,
+                first=first,
+                shares=capture.workers,
+            )
+            first = first or made
+            opened.append(made)
+            if inherited is None:
+                self._notifier.keep(key, made.fileno())
+        for made in opened:
+            made.choose(wanted)  # all at once, when every share has a place to go to
+        yield from opened
+
+    def _key(self, agent: str, name: str, share: int) -> str:
+        capture = self._capture
         key = f"ring.{name}.{agent}.{capture.ring_mib}"
+        return key if capture.workers == 1 else f"{key}.{share}of{capture.workers}"
+
+    def _take(self, key: str) -> socket.socket | None:
         found = self._kept.pop(key, [])
-        inherited = socket.socket(fileno=found.pop()) if found else None
-        opened = Interface(
-            name,
-            wanted,
-            promiscuous=capture.promiscuous,
-            ring_mib=capture.ring_mib,
-            hold=capture.hold,
-            inherited=inherited,
-        )
-        if inherited is None:
-            self._notifier.keep(key, opened.fileno())
-        return opened
+        return socket.socket(fileno=found.pop()) if found else None
 
     def close_rest(self) -> None:
         """Of settings that are no more."""

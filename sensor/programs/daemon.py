@@ -1,19 +1,25 @@
 """The daemon: one thread captures and decodes, another computes and writes, a third tells.
 
 Each agent of the host has its own interfaces and engine (a *lane*); one queue and one database
-serve them all.
+serve them all. With several workers a lane has as many engines, each with a share of the packets,
+and what they find is put together (sensor.flow.gather).
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from threading import Event
+from threading import Event, Lock, Thread
 from time import monotonic, time_ns
 from uuid import uuid4
 
+import numpy as np
+
+from sensor._native.dtypes import NONE_NS
 from sensor._native.engine import Engine
-from sensor._native.faces import Window
+from sensor._native.faces import Part, Rows, Window
+from sensor._native.merge import Merger
 from sensor.capture.live import Interface
 from sensor.capture.portable import PortableInterface
 from sensor.capture.routes import default_gateways
@@ -22,7 +28,9 @@ from sensor.detect.rule import RuleSet
 from sensor.errors import CannotWrite, DamagedStore, MovedStore, SensorError
 from sensor.flow.backlog import Backlog, Behind
 from sensor.flow.clock import ClockWatch
+from sensor.flow.gather import Ended, Gather
 from sensor.flow.locality import Local
+from sensor.flow.merge import Standing
 from sensor.flow.meter import Consumer, Meter
 from sensor.flow.quic_initial import server_name
 from sensor.metrics.geography import region_of
@@ -38,6 +46,10 @@ from sensor.store.sqlite import SqliteStore, set_aside
 WAIT_MS = 100
 RETIRE_MS = 150  # by then the kernel has handed over what it holds back
 DRAIN_S = 1.0
+LAST_ATTEMPTS = (
+    20_000  # connections without a handshake that an agent's last window keeps: half a second
+)
+TCP = 6
 BATCHES = 64  # of one interface before the others have their turn
 LATE_NS = 500_000_000  # the ring keeps packets back for at most its 100 ms; several rings, less so
 
@@ -70,6 +82,11 @@ class Run:
     hostname: str | None = None
     topology: Topology = field(default_factory=Topology)
 
+    @property
+    def findings(self) -> Detector:
+        """What a store gets."""
+        return self.detector
+
 
 @dataclass(slots=True)
 class Work:
@@ -96,62 +113,151 @@ class Work:
         self.watcher = Detection(self.run.detector, self.run.topology)
 
 
+Marks = list[int]  # of each interface: blocks done with
+
+
+class Share:
+    """What one thread does for one agent: its rings and its engine."""
+
+    def __init__(
+        self,
+        interfaces: list[Interface | PortableInterface],
+        window_ns: int,
+        capture: Capture,
+        counting: Lock,
+    ) -> None:
+        self.interfaces = interfaces
+        self._window_ns = window_ns
+        self._others_ns = 0  # end of the window up to which an engine without packets goes
+        self._is_drained = True  # of this turn: the rings were read to their ends
+        self.health: Health
+        self.meter: Meter
+        self.reached: Callable[[int], None] = lambda _: None  # told how far it is
+        self.kept = -1  # newest window that is in the database; set by the other thread
+        self.marks: dict[int, Marks] = {}  # by window
+        self._let_go = -1  # newest whose packets the rings need not keep
+        self._capture = capture
+        self._counting = counting  # shares of an agent count into one capture
+
+    def turn(self, wait_ms: int) -> None:
+        before_ns = time_ns()
+        self._is_drained = True
+        for interface in self.interfaces:
+            if interface.wait(wait_ms):
+                self._take(interface)
+        if self._is_drained:  # else there are packets of before, and they move time
+            self._idle(before_ns - LATE_NS)
+            self.reached(before_ns - LATE_NS)
+        if self.kept > self._let_go:
+            self._let_go = self.kept
+            for number in [n for n in list(self.marks) if n <= self._let_go]:
+                for interface, mark in zip(self.interfaces, self.marks.pop(number), strict=True):
+                    interface.ring.release(mark)
+
+    def _take(self, interface: Interface | PortableInterface) -> int:
+        """The newest packet's time (ns); 0 without one."""
+        newest = 0
+        for _ in range(BATCHES):
+            if not self.meter.read(interface.ring):
+                return newest
+            with self._counting:
+                newest = max(newest, self._capture.add(interface.ring))
+            self.meter.feed(interface.ring)
+        self._is_drained = False
+        return newest
+
+    def _idle(self, now_ns: int) -> None:
+        """No packet of before `now_ns` is to come.
+
+        Where others share the agent's packets, an engine without one goes from window to window as
+        theirs do: to the end of each that has a packet, and into none that has not.
+        """
+        if self.meter.sharer is not None:
+            newest_ns = (self._capture.last_ns or 0) // self._window_ns * self._window_ns
+            if newest_ns >= self._others_ns and now_ns >= newest_ns:
+                self.meter.idle(now_ns, self._others_ns)
+                self._others_ns = newest_ns + self._window_ns
+        self.meter.idle(now_ns, self._others_ns)
+
+    def finish(self, deadline: float) -> None:
+        """What came before now, as far as there is time; then every connection ends."""
+        now_ns = time_ns()
+        for interface in self.interfaces:
+            while monotonic() < deadline and interface.wait(RETIRE_MS):
+                if self._take(interface) > now_ns:
+                    break
+        self.health.is_last = True
+        self.meter.finish()
+
+
 @dataclass(slots=True)
 class Lane:
-    """One agent at work, in the capturing thread."""
+    """One agent at work."""
 
     plan: AgentPlan
     run: Run
-    engine: Engine
-    meter: Meter
     behind: Behind[Work]
-    marks: dict[int, list[int]] = field(default_factory=dict)  # window: blocks done with
+    shares: list[Share]
+    gather: Gather[Marks] | None = None  # where there are several
     kept: int = -1  # newest window that is in the database; set by the other thread
-    let_go: int = -1  # newest whose packets the rings need not keep
 
-    def turn(self, wait_ms: int) -> None:
-        for interface in self.plan.interfaces:
-            if interface.wait(wait_ms):
-                self.take(interface)
-        self.meter.idle(time_ns() - LATE_NS)
-        if self.kept > self.let_go:
-            self.let_go = self.kept
-            for number in [n for n in self.marks if n <= self.let_go]:
-                for interface, mark in zip(
-                    self.plan.interfaces, self.marks.pop(number), strict=True
-                ):
-                    interface.ring.release(mark)
+    def window(self, window: Window, marks: Marks) -> None:
+        """Of the only share."""
+        self.whole([Ended(0, window, marks)], ())
 
-    def take(self, interface: Interface | PortableInterface) -> None:
-        for _ in range(BATCHES):
-            if not self.meter.read(interface.ring):
-                return
-            self.run.capture.add(interface.ring)
-            self.meter.feed(interface.ring)
+    def whole(self, ended: Sequence[Ended[Marks]], others: Sequence[Standing]) -> None:
+        """A window of all shares; how far their rings were at its end is kept with its number."""
+        for one in ended:
+            self.shares[one.share].marks[self.behind.windows] = one.mark
+        self.behind.windows_of([one.window for one in ended], others)
 
-    def drain(self, deadline: float) -> None:
-        """What the rings hold at the end, as far as there is time."""
-        for interface in self.plan.interfaces:
-            while monotonic() < deadline and interface.wait(RETIRE_MS):
-                self.take(interface)
+    def finish(self) -> None:
+        """After every share's meter."""
+        if self.gather is not None:
+            self.gather.finish_seconds()
+            self.behind.finish()
+            self.gather.finish()
 
 
 class Health:
-    """A consumer that puts into a window's health what a daemon can miss, and hands it on."""
+    """A consumer that puts into a share's windows what a daemon can miss, and hands them on."""
 
     def __init__(
-        self, lane: Callable[[], Lane], behind: Behind[Work], resume_ns: int | None
+        self,
+        interfaces: Sequence[Interface | PortableInterface],
+        resume_ns: int | None,
+        window: Callable[[Window, Marks], None],
+        flows: Callable[[Rows, bytes], None],
+        last_attempts: int,
     ) -> None:
-        self.flows = behind.flows
-        self._lane = lane
-        self._behind = behind
+        self.is_last = False  # the daemon ends: connections are handed over because of that
+        self._flows = flows
+        self._attempts_left = last_attempts
+        self._rows_lost = 0
+        self._window = window
+        self._interfaces = interfaces
         self._resume_ns = resume_ns  # end of what a former run wrote, until the first window
         self._clock = ClockWatch()
         self._before: dict[str, int] = {}
 
+    def flows(self, rows: Rows, names: bytes) -> None:
+        if self.is_last:
+            rows = self._without_flood(rows)
+        self._flows(rows, names)
+
+    def _without_flood(self, rows: Rows) -> Rows:
+        """Attempts that came to nothing are kept up to a number, so that the end comes in time."""
+        attempts = (rows["protocol"] == TCP) & (rows["handshake_ns"] == NONE_NS)
+        attempts &= (rows["orig_bytes"] == 0) & (rows["resp_bytes"] == 0)
+        kept: Rows = rows[~attempts | (np.cumsum(attempts) <= self._attempts_left)]
+        self._attempts_left = max(self._attempts_left - int(attempts.sum()), 0)
+        self._rows_lost += len(rows) - len(kept)
+        return kept
+
     def window(self, window: Window) -> None:
-        lane = self._lane()
-        interfaces = lane.plan.interfaces
+        window["health"]["rows_lost"] += self._rows_lost
+        self._rows_lost = 0
+        interfaces = self._interfaces
         now = {"kernel_drops": 0, "ring_freezes": 0, "interface_gaps": 0, "gap_ms": 0}
         for interface in interfaces:
             _, dropped, freezes = interface.ring.statistics()
@@ -165,8 +271,27 @@ class Health:
             risen["gap_ms"] += max(window["start_ns"] - self._resume_ns, 0) // 1_000_000
         self._resume_ns = None
         window["health"] |= {**risen, "clock_step_ms": self._clock.stepped_ms()}
-        lane.marks[self._behind.windows] = [i.ring.finished for i in interfaces]
-        self._behind.window(window)
+        self._window(window, [interface.ring.finished for interface in interfaces])
+
+
+class Sharing:
+    """What a meter hands to the others of its lane."""
+
+    def __init__(self, gather: Gather[Marks], share: int) -> None:
+        self.share = share
+        self._gather = gather
+
+    def window(self, window: Window, marks: Marks) -> None:
+        self._gather.window(self.share, window, marks)
+
+    def flows(self, rows: Rows, names: bytes) -> None:
+        self._gather.flows(self.share, rows, names)
+
+    def part(self, part: Part) -> None:
+        self._gather.part(self.share, part)
+
+    def reached(self, now_ns: int) -> None:
+        self._gather.reached(self.share, now_ns)
 
 
 class Daemon:
@@ -183,7 +308,8 @@ class Daemon:
     ) -> None:
         self.db = db
         self.window_s = window_s
-        self.beat = monotonic()  # when the capturing thread last went round
+        workers = 1 + max(interface.share for plan in plans for interface in plan.interfaces)
+        self._beats = [monotonic()] * workers
         self.started_ns = time_ns()
         self._rules = rules
         self._limits = limits
@@ -196,24 +322,58 @@ class Daemon:
             for index, (plan, run) in enumerate(zip(plans, runs, strict=True))
         ]
 
+    @property
+    def beat(self) -> float:
+        """When the slowest of the capturing threads last went round (monotonic)."""
+        return min(self._beats)
+
     def until(self, stop: Event, asked: Event, reload: Callable[[], None]) -> None:
         """Capture until `stop` is set, then write everything; `reload()` when `asked` is set."""
-        wait_ms = WAIT_MS // sum(len(lane.plan.interfaces) for lane in self.lanes)
+        failures: list[BaseException] = []
+
+        def work(worker: int) -> None:
+            try:
+                self._work_share(worker, stop, Event(), reload)
+            except BaseException as error:
+                failures.append(error)
+                stop.set()
+
+        others = [
+            Thread(target=work, args=(worker,), name=f"capture {worker}", daemon=True)
+            for worker in range(1, len(self._beats))
+        ]
+        for thread in others:
+            thread.start()
+        try:
+            self._work_share(0, stop, asked, reload)
+        finally:
+            stop.set()
+            for thread in others:
+                thread.join()
+            for lane in self.lanes:
+                lane.finish()
+            self.backlog.close()
+        if failures:
+            raise failures[0]
+
+    def _work_share(
+        self, worker: int, stop: Event, asked: Event, reload: Callable[[], None]
+    ) -> None:
+        """One capturing thread, to its end: its share of every lane."""
+        shares = [lane.shares[worker] for lane in self.lanes]
+        wait_ms = WAIT_MS // sum(len(share.interfaces) for share in shares)
         try:
             while not stop.is_set():
-                for lane in self.lanes:
-                    lane.turn(wait_ms)
-                self.beat = monotonic()
+                for share in shares:
+                    share.turn(wait_ms)
+                self._beats[worker] = monotonic()
                 if asked.is_set():
                     asked.clear()
                     reload()
-            deadline = monotonic() + DRAIN_S
-            for lane in self.lanes:
-                lane.drain(deadline)
         finally:
-            for lane in self.lanes:
-                lane.meter.finish()
-            self.backlog.close()
+            deadline = monotonic() + DRAIN_S
+            for share in shares:
+                share.finish(deadline)
 
     def change_rules(self, rules: RuleSet) -> None:
         """Put rules in force, in the other thread."""
@@ -239,26 +399,63 @@ class Daemon:
         )
 
     def _lane(self, index: int, plan: AgentPlan, run: Run) -> Lane:
-        engine = Engine(
-            local=list(plan.local.prefixes),
-            window_ns=self.window_s * 10**9,
-            features=True,
-            server_name=server_name,
-        )
-
         def kept(number: int) -> None:
             lane.kept = number
+            for share in lane.shares:
+                share.kept = number
             if self._told is not None:
                 say("writing again")
                 self._told = None
 
+        counting = Lock()
         behind = Behind(self.backlog, index, kept)
+        shares = [
+            Share(
+                [i for i in plan.interfaces if i.share == worker],
+                self.window_s * 10**9,
+                run.capture,
+                counting,
+            )
+            for worker in range(len(self._beats))
+        ]
+        lane = Lane(plan, run, behind, shares)
         resume_us = self.backlog.workers[index].resume_us
         resume_ns = None if resume_us is None else resume_us * 1000
-        meter = Meter(engine, (Health(lambda: lane, behind, resume_ns),), behind)
-        lane = Lane(plan, run, engine, meter, behind)
         for interface in plan.interfaces:
             interface.ring.skip_before = resume_ns or 0
+        secret = os.urandom(40)
+        if len(shares) > 1:
+            merger = Merger(secret)
+            lane.gather = Gather(
+                len(shares),
+                lane.whole,
+                behind.flows,
+                lambda parts: behind.parts(parts, merger),
+            )
+        attempts = LAST_ATTEMPTS // len(shares)
+        first: Engine | None = None
+        for worker, share in enumerate(shares):
+            engine = Engine(
+                local=list(plan.local.prefixes),
+                window_ns=self.window_s * 10**9,
+                secret=secret,
+                features=True,
+                server_name=server_name,
+                names_of=first,
+            )
+            first = first or engine
+            if lane.gather is None:
+                share.health = Health(
+                    share.interfaces, resume_ns, lane.window, behind.flows, attempts
+                )
+                share.meter = Meter(engine, (share.health,), behind)
+            else:
+                sharing = Sharing(lane.gather, worker)
+                share.health = Health(
+                    share.interfaces, resume_ns, sharing.window, sharing.flows, attempts
+                )
+                share.meter = Meter(engine, (share.health,), None, sharing)
+                share.reached = sharing.reached
         return lane
 
     def _failed(self, error: Exception) -> None:

@@ -3,6 +3,7 @@
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Protocol
 
 import click
 
@@ -12,7 +13,6 @@ from sensor.detect.beacons import PAIR, Beacons
 from sensor.detect.detector import Detector
 from sensor.detect.loader import load_rules
 from sensor.detect.rule import RuleSet
-from sensor.metrics.topology import Topology
 from sensor.model.text import printable
 
 OPERATOR_RULES = "/etc/sensor/rules.d"
@@ -32,10 +32,16 @@ def shipped_folder() -> Traversable:
         return files("sensor").joinpath("..", "rules")
 
 
+class Looks(Protocol):
+    """Whoever looks at every second beside the detector: topology."""
+
+    def features(self, features: Features) -> None: ...
+
+
 class Detection:
     """The detector and what feeds it: each second's features, and finished connections."""
 
-    def __init__(self, detector: Detector, topology: Topology | None = None) -> None:
+    def __init__(self, detector: Detector, topology: Looks | None = None) -> None:
         """`topology` gets the features too."""
         self.detector = detector
         self.topology = topology

@@ -224,7 +224,8 @@ def database(settings: Config) -> Iterator[Finding]:
 
 def limits(settings: Config) -> Iterator[Finding]:
     agents = 1 + len(settings.agents)
-    rings = len(settings.capture.interfaces or "1") * (settings.capture.ring_mib << 20)
+    capture = settings.capture
+    rings = len(capture.interfaces or "1") * capture.workers * (capture.ring_mib << 20)
     needed = MEMORY + agents * (MEMORY_PER_AGENT + rings)
     available = memory_available()
     text = f"about {size(needed)} needed" + (f", {size(available)} there" if available else "")

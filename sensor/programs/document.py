@@ -5,10 +5,10 @@ hash table.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from sensor._native.counters import Counter
-from sensor._native.faces import Engine, Source
+from sensor._native.faces import Source
 from sensor.flow.locality import Local
 from sensor.metrics.connections import ConnectionFigures
 from sensor.metrics.figures import Figures
@@ -88,9 +88,24 @@ class Performance:
         }
 
 
+class Findings(Protocol):
+    """What detection tells a store."""
+
+    def changed(self) -> list[SecurityEventRow]: ...
+    def state(self) -> dict[str, Any]: ...
+
+
+class Counted(Protocol):
+    """What an engine, or several, counted of everything."""
+
+    def counters(self) -> dict[str, int]: ...
+    def connections(self) -> dict[str, int]: ...
+    def states(self) -> dict[str, int]: ...
+
+
 def build(
     capture: Capture,
-    engine: Engine,
+    engine: Counted,
     figures: Figures,
     metrics: list[NetworkMetrics],
     events: list[SecurityEventRow],

@@ -7,17 +7,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from sensor._native.faces import Rows, Window
-from sensor.detect.detector import Detector
+from sensor.detect.own import own_event
 from sensor.errors import CannotWrite
 from sensor.flow.connections import connections_from_flows
 from sensor.metrics.geography import own
 from sensor.metrics.rows import rows_of
 from sensor.metrics.topology import Topology
 from sensor.model.rows import AgentRow, DetectionStateRow, SecurityEventRow, WindowRows
-from sensor.programs.document import Capture
+from sensor.model.text import printable
+from sensor.programs.document import Capture, Findings
 from sensor.store.base import Store
 from sensor.store.state import state_text
 
@@ -35,8 +36,17 @@ class Run(Protocol):
     source: str  # live or replay
     hostname: str | None
     capture: Capture
-    detector: Detector
     topology: Topology
+
+    @property
+    def findings(self) -> Findings: ...
+
+
+class Outage(NamedTuple):
+    """Since when nothing can be written, and why not."""
+
+    start_ns: int  # of the first window that was lost
+    reason: str
 
 
 class Keeper:
@@ -59,6 +69,7 @@ class Keeper:
         self._held = 0
         self._windows = 0
         self.lost_windows = self.lost_rows = 0  # since the last one that was written
+        self._outage: Outage | None = None
         self._counted: dict[str, int] = {}
         self._anomalies: dict[str, int] = {}
         self._dropped = 0
@@ -90,6 +101,8 @@ class Keeper:
             risen(self._anomalies, anomalies),
         )
         events = self._events()
+        if self._outage is not None:
+            events.append(self._over(self._outage, agent, window["end_ns"]))
         nodes, links = self.run.topology.take(agent.agent_id)
         dropped = self.run.topology.dropped
         whole = replace(
@@ -100,8 +113,9 @@ class Keeper:
             links=links,
             topology_dropped=dropped - self._dropped,
         )
-        with self._counting(window=True):
+        with self._counting(window):
             self.store.write_window(whole)
+        self._outage = None
         self.lost_windows = self.lost_rows = 0
         self._dropped = dropped
         self._told(events)
@@ -117,12 +131,14 @@ class Keeper:
             self.flush()  # the agent too, when there was nothing else
 
     @contextmanager
-    def _counting(self, window: bool = False) -> Iterator[None]:
+    def _counting(self, window: Window | None = None) -> Iterator[None]:
         """What could not be written is counted, and connections wait while there is room."""
         try:
             yield
-        except CannotWrite:
-            self.lost_windows += window
+        except CannotWrite as error:
+            if window is not None:
+                self.lost_windows += 1
+                self._outage = self._outage or Outage(window["start_ns"], str(error))
             if self._held >= MOST_ROWS:
                 self.lost_rows += self._held
                 self._forget()
@@ -138,6 +154,26 @@ class Keeper:
         self._changed.clear()
         self._forget()
 
+    def _over(self, outage: Outage, agent: AgentRow, now_ns: int) -> SecurityEventRow:
+        """That rows were lost, written with the first ones that were not."""
+        return own_event(
+            agent.agent_id,
+            agent.boot_id,
+            "storage_full" if "full" in outage.reason else "storage_failed",
+            key=(),
+            severity="high",
+            method="writer",
+            title="Windows could not be written",
+            evidence={
+                "reason": printable(outage.reason, 1000),
+                "windows_lost": self.lost_windows,
+                "rows_lost": self.lost_rows,
+            },
+            mend="Make room, or let [store] keep less; `sensor doctor` says what is wrong.",
+            started_ns=outage.start_ns,
+            ended_ns=max(now_ns, outage.start_ns),
+        )
+
     def _connections(self, agent: AgentRow) -> chain[tuple[object, ...]]:
         known = self.run.capture.local.known
         return chain.from_iterable(
@@ -147,7 +183,7 @@ class Keeper:
 
     def _events(self) -> list[SecurityEventRow]:
         """What changed since what is in the store."""
-        for row in self.run.detector.changed():
+        for row in self.run.findings.changed():
             self._changed[row.id] = row._replace(boot_id=self.run.boot_id)
         return list(self._changed.values())
 
@@ -156,7 +192,7 @@ class Keeper:
         self._windows += 1
         if self.run.source != "live" or self._windows % STATE_EVERY:
             return None
-        state = state_text(self.run.detector.state())
+        state = state_text(self.run.findings.state())
         return DetectionStateRow(self.run.agent_id, window["end_ns"] // 1000, state)
 
     def _forget(self) -> None:

@@ -21,6 +21,7 @@ class Notifier:
         if address[:1] in ("/", "@"):
             made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
             made.connect("\0" + address[1:] if address[0] == "@" else address)
+            made.setblocking(False)  # a manager that does not read must not hold up the daemon
             self._socket = made
         usec = os.environ.get("WATCHDOG_USEC", "")
         mine = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())

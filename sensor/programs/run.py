@@ -70,6 +70,12 @@ READABLE = ("/usr", "/lib", "/lib64", "/etc", "/proc", "/sys", "/dev")
     help="Size of each interface's ring.  [default: 64]",
 )
 @click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="Threads that capture, each a share of the packets.  [default: 1]",
+)
+@click.option(
     "--rules",
     type=click.Path(exists=True, file_okay=False),
     metavar="DIR",
@@ -111,7 +117,7 @@ def command(file: str | None, **options: object) -> int:
         )
         reporter = Reporter(daemon, status, notifier, given_up)
         keeper = Reloader(daemon, settings, lambda: with_options(config.load(file), **options))
-        told = ", ".join(interface.name for interface in opened)
+        told = ", ".join(dict.fromkeys(interface.name for interface in opened))
         say(f"capturing on {told} into {db}")
         watch = Thread(target=reporter.work, name="status", daemon=True)
         watch.start()
@@ -136,6 +142,7 @@ def with_options(settings: Config, **options: object) -> Config:
         "filter": options["bpf"],
         "promiscuous": options["promiscuous"] or None,
         "ring_mib": options["ring"],
+        "workers": options["workers"],
         "local": options["local"] or None,
         "window_s": options["window"],
     }

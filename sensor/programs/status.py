@@ -7,7 +7,7 @@ read it needs nothing else of the daemon, which listens on no socket.
 import json
 import os
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Event
@@ -17,7 +17,8 @@ from typing import Any
 import click
 
 from sensor import config
-from sensor.capture.live import is_up
+from sensor.capture.live import Interface, is_up
+from sensor.capture.portable import PortableInterface
 from sensor.errors import DamagedCapture, InputMissing, SensorError
 from sensor.model.text import printable
 from sensor.model.time import rfc3339
@@ -149,20 +150,27 @@ def agent_document(lane: Lane) -> dict[str, Any]:
         "windows_kept": lane.kept + 1,
         "lost": lane.behind.lost,
         "interfaces": [
-            {
-                "name": interface.name,
-                "up": is_up(interface.name),
-                "received": interface.ring.received,
-                "dropped": interface.ring.dropped,
-                "freezes": interface.ring.freezes,
-                "taken_over": interface.is_inherited,
-                "counted_before": interface.ring.skipped,
-                "gaps": interface.gaps,
-                "gap_s": round(interface.gap_s, 3),
-                "ring_mib": interface.ring_mib,
-            }
-            for interface in lane.plan.interfaces
+            interface_document([i for i in lane.plan.interfaces if i.name == name])
+            for name in dict.fromkeys(interface.name for interface in lane.plan.interfaces)
         ],
+    }
+
+
+def interface_document(shares: Sequence[Interface | PortableInterface]) -> dict[str, Any]:
+    """One interface, all its shares together."""
+    first = shares[0]
+    return {
+        "name": first.name,
+        "up": is_up(first.name),
+        "workers": len(shares),
+        "received": sum(share.ring.received for share in shares),
+        "dropped": sum(share.ring.dropped for share in shares),
+        "freezes": sum(share.ring.freezes for share in shares),
+        "taken_over": first.is_inherited,
+        "counted_before": sum(share.ring.skipped for share in shares),
+        "gaps": first.gaps,
+        "gap_s": round(first.gap_s, 3),
+        "ring_mib": sum(share.ring_mib for share in shares),
     }
 
 

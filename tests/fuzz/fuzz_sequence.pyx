@@ -365,7 +365,7 @@ cdef public int fuzz_sequence(const unsigned char* data, size_t n) noexcept nogi
         secret[i] = <uint64_t> 0x1e3779b97f4a7c15 * <uint64_t> (i + 1)
     memset(r, 0, sizeof(Run))
     small_pages()
-    c = core_new(64, 64, <const uint8_t*> secret, <uint64_t> 10 * 1000000000, True, True)
+    c = core_new(64, 64, <const uint8_t*> secret, <uint64_t> 10 * 1000000000, True, True, NULL)
     if c == NULL:
         return 0
     c.local[0].net[1] = <uint64_t> 0xffff << 32 | 0x0a000000

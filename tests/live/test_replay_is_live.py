@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.live.namespaces import GATEWAY4, HOST4, HOST6, server, two_namespaces
+from tests.live.namespaces import GATEWAY4, HOST4, HOST6, STRANGERS, server, two_namespaces
 from tests.live.test_run import daemon, send, until
 
 pytestmark = [
@@ -44,7 +44,8 @@ def rows(db: Path, table: str) -> list[tuple[Any, ...]]:
         return sorted(opened.execute(f"SELECT {kept} FROM {table}"), key=repr)  # noqa: S608
 
 
-def test_replay_is_live(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 3])
+def test_replay_is_live(tmp_path: Path, workers: int) -> None:
     file = tmp_path / "live.pcap"
     local = ("--local", HOST4, "--local", HOST6)
     with two_namespaces() as net:
@@ -57,10 +58,11 @@ def test_replay_is_live(tmp_path: Path) -> None:
             assert other.stderr is not None
             until(lambda: "listening on" in str(other.stderr and other.stderr.readline()))
             with daemon(
-                net, tmp_path / "live.db", "--window", "2", "--filter", FILTER, *local
-            ) as live:
-                for _ in range(20):
-                    assert net.reaches(GATEWAY4)
+                net, tmp_path / "live.db", "--window", "2", "--filter", FILTER, *local,
+                "--workers", str(workers),
+            ) as live:  # fmt: skip
+                for source in (GATEWAY4, *STRANGERS) * 4:
+                    assert net.reaches(source)
                 send(net, 500)
                 subprocess.run(net.on_host("ping", "-q", "-c", "10", "-i", "0.3", GATEWAY4),
                                check=True, stdout=subprocess.DEVNULL)  # fmt: skip

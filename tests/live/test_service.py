@@ -8,11 +8,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from secrets import token_hex
 from tempfile import TemporaryDirectory
 from time import monotonic, sleep
 
 import pytest
 
+from tests.fleet.servers import postgres_bin
 from tests.live.machine import Machine, booted, missing, until
 from tests.live.namespaces import ROOT, Net, two_namespaces
 
@@ -162,6 +164,43 @@ def test_the_api_unit_reads_what_the_capture_unit_writes(service: Service) -> No
     status = machine.run("cat", f"/proc/{machine.main_pid('sensor-api')}/status")
     assert "CapEff:\t0000000000000000" in status
     machine.systemctl("stop", "sensor-api")
+
+
+@pytest.mark.skipif(postgres_bin() is None, reason="needs PostgreSQL")
+def test_the_ship_unit_has_its_password_from_systemd(service: Service) -> None:
+    """LoadCredential hands over what the unit's own user may not read, and nothing tells it."""
+    machine, secret, folder = service.machine, token_hex(16), "/var/lib/central"
+    server, client = f"{postgres_bin()}/", f"postgresql://sensor:{secret}@127.0.0.1:5999/postgres"
+    machine.run("ip", "link", "set", "lo", "up")
+    as_postgres = (
+        f"install -d -o postgres {folder}; (umask 77; echo {secret} > {folder}/secret);"
+        f" chown postgres {folder}/secret; runuser -u postgres --"
+        f" {server}initdb -D {folder}/data -U sensor -A scram-sha-256 --pwfile={folder}/secret -N;"
+        f" runuser -u postgres -- {server}pg_ctl -w -D {folder}/data -l {folder}/log"
+        f" -o '-p 5999 -k {folder} -c fsync=off' start"
+    )
+    machine.run("sh", "-c", f"({as_postgres}) >/dev/null 2>&1")
+    credentials = service.etc.with_name("ship.toml")
+    credentials.write_text(f'to = ["{client}"]\n')
+    credentials.chmod(0o600)
+    try:
+        machine.run("sensor", "store", "init", client)
+        machine.systemctl("start", "sensor-ship")
+        asked = f"PGPASSWORD={secret} {server}psql -h 127.0.0.1 -p 5999 -U sensor -At -c"
+        sql = "SELECT coalesce(sum(received + dropped), 0) FROM capture_health"
+        until(lambda: machine.run("sh", "-c", f"{asked} '{sql}' postgres").strip()
+              == str(service.received()), 20)  # fmt: skip
+        status = machine.run("cat", f"/proc/{machine.main_pid('sensor-ship')}/status")
+        assert "CapEff:\t0000000000000000" in status
+        with pytest.raises(RuntimeError, match="ermission denied"):
+            machine.run("runuser", "-u", "sensor-ship", "--", "cat", "/etc/sensor/ship.toml")
+        told = machine.run("ps", "axeww") + machine.log("sensor-ship")
+        assert "sensor ship" in told
+        assert secret not in told
+    finally:
+        machine.systemctl("stop", "sensor-ship")
+        machine.run("runuser", "-u", "postgres", "--", f"{server}pg_ctl", "-D", f"{folder}/data",
+                    "-m", "immediate", "stop")  # fmt: skip
 
 
 @pytest.mark.parametrize("unit", sorted(EXPOSURE))

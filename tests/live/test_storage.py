@@ -1,5 +1,6 @@
 """The daemon on a disk that is full or gives back damaged pages."""
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -65,6 +66,11 @@ def test_a_full_disk_is_survived_and_the_loss_counted(net: Net, tmp_path: Path, 
         assert live.process.returncode == 0
         ((lost,),) = live.ask("SELECT sum(windows_lost) FROM capture_health")
         assert lost >= 1
+        ((kind, rule, evidence),) = live.ask(
+            "SELECT event_type, rule_id, evidence FROM network_security_events"
+        )
+        assert (kind, rule) == ("sensor", "storage_full")
+        assert json.loads(evidence)["windows_lost"] == lost
         assert live.ask("PRAGMA integrity_check") == [("ok",)]
         assert sum("the disk is full" in line for line in live.told) == 1
 

@@ -88,6 +88,7 @@ cdef struct Core:
     TimerWheel* wheel
     DnsTable* dns
     DnsCache* names
+    bint names_shared              # another Core's
     EchoTable* echoes
     QuicInitialQueue* initials
     Decoder* decoder

@@ -40,7 +40,8 @@ cdef inline void core_free(Core* c) noexcept nogil:
     arena_free(c.apps, c.app_capacity * sizeof(App))
     arena_free(c.wheel, sizeof(TimerWheel))
     arena_free(c.dns, sizeof(DnsTable))
-    arena_free(c.names, sizeof(DnsCache))
+    if not c.names_shared:
+        arena_free(c.names, sizeof(DnsCache))
     arena_free(c.echoes, sizeof(EchoTable))
     arena_free(c.initials, sizeof(QuicInitialQueue))
     arena_free(c.decoder, sizeof(Decoder))
@@ -53,9 +54,9 @@ cdef inline void core_free(Core* c) noexcept nogil:
 
 
 cdef inline Core* core_new(uint32_t flows, uint32_t half_open, const uint8_t* secret,
-                           uint64_t window_ns,
-                           bint keep_rows, bint features) noexcept nogil:
-    # NULL without memory. `secret`: 40 octets.
+                           uint64_t window_ns, bint keep_rows, bint features,
+                           DnsCache* names) noexcept nogil:
+    # NULL without memory. `secret`: 40 octets. `names`: another Core's, which outlives this one.
     cdef Core* c = <Core*> arena_new(sizeof(Core))
     cdef int i
     if c == NULL:
@@ -77,7 +78,8 @@ cdef inline Core* core_new(uint32_t flows, uint32_t half_open, const uint8_t* se
     c.apps = <App*> arena_new(c.app_capacity * sizeof(App))
     c.wheel = <TimerWheel*> arena_new(sizeof(TimerWheel))
     c.dns = <DnsTable*> arena_new(sizeof(DnsTable))
-    c.names = <DnsCache*> arena_new(sizeof(DnsCache))
+    c.names_shared = names != NULL
+    c.names = names if c.names_shared else <DnsCache*> arena_new(sizeof(DnsCache))
     c.echoes = <EchoTable*> arena_new(sizeof(EchoTable))
     c.initials = <QuicInitialQueue*> arena_new(sizeof(QuicInitialQueue))
     c.decoder = <Decoder*> arena_new(sizeof(Decoder))
@@ -95,7 +97,8 @@ cdef inline Core* core_new(uint32_t flows, uint32_t half_open, const uint8_t* se
         return NULL
     decoder_init(c.decoder, c.secret)
     memcpy(c.dns.secret, c.secret, 16)
-    memcpy(c.names.secret, &c.secret[1], 16)
+    if not c.names_shared:
+        memcpy(c.names.secret, &c.secret[1], 16)
     memcpy(c.echoes.secret, &c.secret[2], 16)
     memset(c.wheel.head, 0xff, sizeof(c.wheel.head))   # NIL
     c.epoch = 1

@@ -5,9 +5,36 @@
 # until `expires` (seconds, 32 bit, compared as a signed difference so that 2106 is no cliff).
 # Names come from outside: the set is chosen by a keyed hash, and only letters, digits, '-', '_'
 # and '.' are kept.
+#
+# Engines of one agent share a cache, each in its thread: a name is asked for in one connection and
+# used by another. `version[set]` is odd while a set is written (a sequence lock that nobody waits
+# for): who meets a writer goes without the name, which is counted.
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from sensor._native.packet cimport sensor_mum
+
+cdef extern from *:
+    """
+    static inline int sensor_write_begin(uint32_t *version) {
+        uint32_t v = __atomic_load_n(version, __ATOMIC_RELAXED);
+        return !(v & 1) && __atomic_compare_exchange_n(version, &v, v + 1, 0, __ATOMIC_ACQUIRE,
+                                                       __ATOMIC_RELAXED);
+    }
+    static inline void sensor_write_end(uint32_t *version) {
+        __atomic_fetch_add(version, 1, __ATOMIC_RELEASE);
+    }
+    static inline uint32_t sensor_read_begin(const uint32_t *version) {
+        return __atomic_load_n(version, __ATOMIC_ACQUIRE);
+    }
+    static inline int sensor_read_ok(const uint32_t *version, uint32_t began) {
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        return !(began & 1) && __atomic_load_n(version, __ATOMIC_RELAXED) == began;
+    }
+    """
+    bint sensor_write_begin(uint32_t* version) noexcept nogil
+    void sensor_write_end(uint32_t* version) noexcept nogil
+    uint32_t sensor_read_begin(const uint32_t* version) noexcept nogil
+    bint sensor_read_ok(const uint32_t* version, uint32_t began) noexcept nogil
 
 cdef enum:
     DNS_CACHE_SETS = 4096          # x 4 ways x 128 B = 2 MiB
@@ -25,11 +52,13 @@ cdef struct DnsCacheLine:
 cdef struct DnsCache:              # all zero and a secret = fresh
     DnsCacheLine lines[DNS_CACHE_SETS * 4]
     uint8_t lru[DNS_CACHE_SETS]    # xor DNS_LRU_FRESH, so that zero is a permutation
+    uint32_t version[DNS_CACHE_SETS]
     uint64_t secret[2]
     uint64_t stored
     uint64_t evicted               # a valid line made room
     uint64_t refused_name          # too long, or not a host name
     uint64_t refused_unsolicited   # answers that nobody was seen to ask for
+    uint64_t busy                  # names not kept, or not found, while their set was written
 
 
 cdef inline uint32_t dns_cache_set(const DnsCache* c, const uint64_t* address) noexcept nogil:
@@ -75,6 +104,9 @@ cdef inline void dns_cache_put(DnsCache* c, const uint64_t* address, uint64_t no
     elif ttl > DNS_TTL_MAX:
         ttl = DNS_TTL_MAX
     s = dns_cache_set(c, address)
+    if not sensor_write_begin(&c.version[s]):
+        c.busy += 1
+        return
     way = 4
     for i in range(4):
         line = &c.lines[s * 4 + i]
@@ -97,6 +129,7 @@ cdef inline void dns_cache_put(DnsCache* c, const uint64_t* address, uint64_t no
     memcpy(line.name, name, n)
     dns_cache_touch(c, s, way)
     c.stored += 1
+    sensor_write_end(&c.version[s])
 
 
 cdef inline bint dns_cache_get(DnsCache* c, const uint64_t* address, uint64_t now_ns,
@@ -104,13 +137,18 @@ cdef inline bint dns_cache_get(DnsCache* c, const uint64_t* address, uint64_t no
     # The name last asked for `address`, into out[0..*n); `out` holds DNS_CACHE_NAME octets.
     cdef uint32_t i
     cdef uint32_t s = dns_cache_set(c, address)
-    cdef DnsCacheLine* line
+    cdef uint32_t began = sensor_read_begin(&c.version[s])
+    cdef const DnsCacheLine* line
     for i in range(4):
         line = &c.lines[s * 4 + i]
         if line.address[0] == address[0] and line.address[1] == address[1] \
                 and dns_cache_valid(line, <uint32_t> (now_ns // 1000000000)):
-            memcpy(out, line.name, line.name_len)
-            n[0] = line.name_len
+            n[0] = line.name_len if line.name_len < DNS_CACHE_NAME else DNS_CACHE_NAME
+            memcpy(out, line.name, DNS_CACHE_NAME)
+            if not sensor_read_ok(&c.version[s], began):
+                n[0] = 0
+                c.busy += 1
+                return False
             dns_cache_touch(c, s, i)
             return True
     return False

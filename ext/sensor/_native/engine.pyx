@@ -14,19 +14,19 @@ from sensor._native.announcements cimport Announcement
 from sensor._native.app_dispatch cimport flow_named
 from sensor._native.core cimport LOCAL_MAX, STOP_NAMES, Core
 from sensor._native.core_memory cimport core_free, core_new
-from sensor._native.detect cimport Detect, TABLES
+from sensor._native.detect cimport Detect
 from sensor._native.detect_count cimport detect_next
-from sensor._native.domains cimport DomainRow, domain_rows
+from sensor._native.detect_rows cimport copy_out, sensor_row, slot_parts, slot_tables
+from sensor._native.domains cimport DOMAINS, DomainRow, domain_rows
 from sensor._native.decode cimport decode
 from sensor._native.flow cimport TE_ESTABLISHED, flow_two_way
 from sensor._native.histogram cimport HIST2_LEN, HIST3_LEN
-from sensor._native.neighbours cimport NeighbourRow, neighbour_rows
+from sensor._native.neighbours cimport NEIGHBOURS, NeighbourRow, neighbour_rows
 from sensor._native.packet cimport DECODE_OK, Packet
 from sensor._native.pump cimport core_finish, core_swap_window, pump, pump_idle
 from sensor._native.rows cimport FlowRow
 from sensor._native.sink cimport L_COUNT, NAME_MAX
-from sensor._native.sketch cimport hll_estimate
-from sensor._native.slots cimport Slot, SlotRow, SlotTable, slot_row, slot_tells, slots_wake_gauges
+from sensor._native.sketch cimport Hll
 from sensor._native.source cimport PacketSource
 from sensor._native.window cimport EndpointRow, PeerRow, SecondRow, Window
 
@@ -51,10 +51,8 @@ REFLECTING_UDP = (
     7, 17, 19, 53, 69, 111, 123, 137, 161, 177, 389, 427, 520, 1434, 1900, 3283, 3478, 3702, 5093,
     5353, 5683, 10001, 11211, 27015, 27960, 37810,
 )
-TABLE_NAMES = ("service", "host", "source", "reflection")
 
 INITIALS_KEPT = 4        # datagrams a ClientHello may be spread over
-HANDSHAKES_TO_JUDGE = 20   # before the share of one-way connections says something
 FLOWS_WAITING = 256      # QUIC clients whose ClientHello is not complete
 
 _STATE_NAMES = [s.name for s in ConnState if s.name != "STATES"]
@@ -64,24 +62,11 @@ for _dtype, _size, _name in (
     (dtypes.PEER, sizeof(PeerRow), "PEER"),
     (dtypes.SECOND, sizeof(SecondRow), "SECOND"),
     (dtypes.FLOW, sizeof(FlowRow), "FLOW"),
-    (dtypes.SLOT, sizeof(SlotRow), "SLOT"),
     (dtypes.DOMAIN, sizeof(DomainRow), "DOMAIN"),
     (dtypes.NEIGHBOUR, sizeof(NeighbourRow), "NEIGHBOUR"),
 ):
     if _dtype.itemsize != _size:
         raise ImportError(f"dtypes.{_name} is {_dtype.itemsize} octets, C has {_size}")
-if sizeof(Slot) % 64:
-    raise ImportError(f"a slot has {sizeof(Slot)} octets: SLOT_PAD has to fill its last line")
-
-
-cdef object copy_out(const void* p, size_t n, object dtype):
-    # A NumPy copy of n octets of native memory.
-    cdef const unsigned char[::1] view
-    if n == 0:
-        return np.empty(0, dtype)
-    view = <const unsigned char[:n]> p
-    # As octets: a structured copy goes field by field.
-    return np.frombuffer(view, np.uint8).copy().view(dtype)
 
 
 cdef class Engine:
@@ -94,9 +79,12 @@ cdef class Engine:
     features: whether take_features() will be called, each second, for detection.
     server_name: called with the datagrams of one QUIC client so far (list of bytes, oldest first,
     at most 4), gives the server name or None; without it QUIC has no names.
+    names_of: an engine in another thread that gets another share of the same packets, with the same
+    secret: what either learns from DNS, both know.
     """
 
     cdef Core* c
+    cdef Engine names_of
     cdef bint finishing
     cdef object server_name
     cdef dict initials
@@ -104,7 +92,7 @@ cdef class Engine:
 
     def __cinit__(self, *, local=(), uint64_t window_ns=60_000_000_000, uint32_t flows=262144,
                   uint32_t half_open=131072, bytes secret=None, bint keep_rows=True, bint features=False,
-                  server_name=None):
+                  server_name=None, Engine names_of=None):
         if secret is None:
             secret = os.urandom(40)
         if len(secret) != 40:
@@ -113,7 +101,9 @@ cdef class Engine:
             raise ValueError("window_ns must be positive")
         if len(local) > LOCAL_MAX:
             raise ValueError(f"at most {LOCAL_MAX} local prefixes")
-        self.c = core_new(flows, half_open, secret, window_ns, keep_rows, features)
+        self.names_of = names_of
+        self.c = core_new(flows, half_open, secret, window_ns, keep_rows, features,
+                          NULL if names_of is None else names_of.c.names)
         if self.c == NULL:
             raise MemoryError("no memory for the flow tables")
         self.server_name = server_name
@@ -162,14 +152,15 @@ cdef class Engine:
                 return why
             self.read_names()
 
-    def idle(self, uint64_t now_ns) -> int:
+    def idle(self, uint64_t now_ns, uint64_t others_ns=0) -> int:
         """No packet is to come from before `now_ns`: the second and the window end in their time.
 
-        For live capture; returns what feed() does; call again until 0.
+        For live capture; returns what feed() does; call again until 0. others_ns: where other engines
+        get packets of the same agent, the end of the newest window in which there were any.
         """
         cdef int why
         with nogil:
-            why = pump_idle(self.c, now_ns)
+            why = pump_idle(self.c, now_ns, others_ns)
         return why
 
     cdef read_names(self):
@@ -260,44 +251,69 @@ cdef class Engine:
         None when there is nothing to take: no packet since the last time.
         """
         cdef Detect* d = self.c.detect
-        cdef SlotTable* t
-        cdef Window* w = self.c.now
-        cdef uint32_t i
-        cdef uint32_t n
-        cdef int k
         if d == NULL or d.end_ns == 0:
             return None
-        tables = {}
-        for k in range(<int> TABLES):
-            t = &d.table[k]
-            slots_wake_gauges(t)
-            n = 0
-            with nogil:
-                for i in range(t.n_touched):
-                    if slot_tells(t, &t.slots[t.touched[i]]):
-                        slot_row(t, t.touched[i], &(<SlotRow*> d.rows)[n])
-                        n += 1
-            tables[TABLE_NAMES[k]] = copy_out(d.rows, n * sizeof(SlotRow), dtypes.SLOT)
-        n = domain_rows(d.domains, <DomainRow*> d.rows)
-        tables["domain"] = copy_out(d.rows, n * sizeof(DomainRow), dtypes.DOMAIN)
-        n = neighbour_rows(d.neighbours, <NeighbourRow*> d.rows)
-        tables["neighbour"] = copy_out(d.rows, n * sizeof(NeighbourRow), dtypes.NEIGHBOUR)
-        tables["announcement"] = copy_out(
-            d.announced.said, d.announced.n * sizeof(Announcement), dtypes.ANNOUNCEMENT)
-        sensor = np.zeros(1, dtypes.SENSOR)
-        if w.n_seconds:
-            for k in range(3):
-                sensor["packets"] += w.seconds[w.n_seconds - 1].packets[k]
-                sensor["bytes"] += w.seconds[w.n_seconds - 1].bytes[k]
-        sensor["dhcp_requests"] = d.dhcp_requests
-        sensor["dhcp_clients"] = hll_estimate(&d.dhcp_clients)
-        both = d.two_way + d.one_way
-        sensor["one_way_share"] = d.one_way / both if both >= HANDSHAKES_TO_JUDGE else float("nan")
-        tables["sensor"] = sensor
-        end_ns = max(d.start_ns, min(d.end_ns, self.c.clock_ns))
-        out = {"start_ns": d.start_ns, "end_ns": end_ns, "tables": tables}
+        tables = slot_tables(d) | self.other_tables(0)
+        packets, octets = self.last_second()
+        tables["sensor"] = sensor_row(d, packets, octets)
+        out = {"start_ns": d.start_ns, "end_ns": self.features_end(), "tables": tables}
         detect_next(d)
         return out
+
+    def take_part(self, uint32_t share):
+        """The same of an engine that gets a share of the packets only, for a Merger.
+
+        share: its number among the others; rows of domains and neighbours stay its own.
+        """
+        cdef Detect* d = self.c.detect
+        if d == NULL or d.end_ns == 0:
+            return None
+        packets, octets = self.last_second()
+        out = {
+            "share": share,
+            "start_ns": d.start_ns,
+            "end_ns": self.features_end(),
+            "slots": slot_parts(d),
+            "tables": self.other_tables(share),
+            "packets": packets,
+            "bytes": octets,
+            "dhcp_requests": d.dhcp_requests,
+            "dhcp_clients": copy_out(&d.dhcp_clients, sizeof(Hll), np.uint8),
+            "two_way": d.two_way,
+            "one_way": d.one_way,
+        }
+        detect_next(d)
+        return out
+
+    cdef dict other_tables(self, uint32_t share):
+        cdef Detect* d = self.c.detect
+        cdef uint32_t n
+        n = domain_rows(d.domains, <DomainRow*> d.rows)
+        domains = copy_out(d.rows, n * sizeof(DomainRow), dtypes.DOMAIN)
+        domains["slot"] += share * <uint32_t> DOMAINS
+        n = neighbour_rows(d.neighbours, <NeighbourRow*> d.rows)
+        neighbours = copy_out(d.rows, n * sizeof(NeighbourRow), dtypes.NEIGHBOUR)
+        neighbours["slot"] += share * <uint32_t> NEIGHBOURS
+        announcements = copy_out(
+            d.announced.said, d.announced.n * sizeof(Announcement), dtypes.ANNOUNCEMENT)
+        return {"domain": domains, "neighbour": neighbours, "announcement": announcements}
+
+    cdef tuple last_second(self):
+        # Packets and octets of the window's newest second.
+        cdef Window* w = self.c.now
+        cdef uint64_t packets = 0
+        cdef uint64_t octets = 0
+        cdef int k
+        if w.n_seconds:
+            for k in range(3):
+                packets += w.seconds[w.n_seconds - 1].packets[k]
+                octets += w.seconds[w.n_seconds - 1].bytes[k]
+        return packets, octets
+
+    cdef uint64_t features_end(self):
+        # Of the second, or the newest packet of the input's last one.
+        cdef Detect* d = self.c.detect
+        return max(d.start_ns, min(d.end_ns, self.c.clock_ns))
 
     cdef dict health_since(self):
         # What the tables gave up since the last window.
@@ -353,7 +369,7 @@ cdef class Engine:
         """
         cdef Packet p
         cdef uint32_t i
-        cdef Core* c = core_new(64, 64, bytes(40), 1, False, False)
+        cdef Core* c = core_new(64, 64, bytes(40), 1, False, False, NULL)
         if c == NULL:
             raise MemoryError("no memory to look ahead")
         seen = {}

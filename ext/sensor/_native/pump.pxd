@@ -30,7 +30,7 @@ from sensor._native.tag_index cimport (
     Bucket, ctz, index_bucket, index_prefetch, sensor_bucket_match, tag_of)
 from sensor._native.tcp_flow cimport tcp_packet
 from sensor._native.timer_wheel cimport NIL, WHEEL_SLOTS, wheel_insert, wheel_remove
-from sensor._native.window cimport window_clear
+from sensor._native.window cimport window_clear, window_is_empty
 
 cdef enum:
     HOUR_S = 3600
@@ -60,15 +60,24 @@ cdef inline bint expire_slot(Core* c, uint32_t slot) noexcept nogil:
     return True
 
 
+cdef inline void window_open(Core* c, uint64_t ts) noexcept nogil:
+    c.now.start_ns = ts // c.window_ns * c.window_ns
+    c.window_end_ns = c.now.start_ns + c.window_ns
+    c.now.end_ns = c.window_end_ns
+
+
+cdef inline void window_begin(Core* c, uint64_t ts) noexcept nogil:
+    # First packet after a window's end: its own window, however far away.
+    window_open(c, ts)
+    second_turn(c, ts)
+
+
 cdef inline void clock_start(Core* c, uint64_t ts) noexcept nogil:
     c.started = True
     c.clock_ns = ts
     c.wheel.tick = ts // NS_PER_TICK
     c.tick_end_ns = (c.wheel.tick + 1) * NS_PER_TICK
-    c.now.start_ns = ts // c.window_ns * c.window_ns
-    c.window_end_ns = c.now.start_ns + c.window_ns
-    c.now.end_ns = c.window_end_ns
-    second_turn(c, ts)
+    window_begin(c, ts)
 
 
 cdef inline int advance(Core* c, uint64_t ts) noexcept nogil:
@@ -101,7 +110,8 @@ cdef inline int advance(Core* c, uint64_t ts) noexcept nogil:
     if ts >= c.window_end_ns:
         return STOP_WINDOW
     c.tick_end_ns = (c.wheel.tick + 1) * NS_PER_TICK
-    bin_turn(c)
+    if c.now.n_seconds:
+        bin_turn(c)
     return 0
 
 
@@ -115,14 +125,6 @@ cdef inline void core_swap_window(Core* c) noexcept nogil:
     c.sink.status = c.now.status
     c.now.start_ns = c.window_end_ns
     c.now.end_ns = c.window_end_ns + c.window_ns
-
-
-cdef inline void window_begin(Core* c, uint64_t ts) noexcept nogil:
-    # First packet after a window's end: its own window, however far away.
-    c.now.start_ns = ts // c.window_ns * c.window_ns
-    c.window_end_ns = c.now.start_ns + c.window_ns
-    c.now.end_ns = c.window_end_ns
-    second_turn(c, ts)
 
 
 cdef inline void core_rewind(Core* c, uint64_t ts) noexcept nogil:
@@ -252,10 +254,18 @@ cdef inline int pump(Core* c, const RawPacket* raw, uint32_t n, uint32_t* at) no
         decode_ahead(c, raw + at[0], n - at[0])
 
 
-cdef inline int pump_idle(Core* c, uint64_t ts) noexcept nogil:
+cdef inline int pump_idle(Core* c, uint64_t ts, uint64_t others_ns) noexcept nogil:
     # No packet came up to `ts`: the window that has some ends in its time. As advance(). An empty
-    # one waits for its first packet, as in a replay, so that both give the same windows.
-    if not c.started or c.now.n_seconds == 0 or ts < c.tick_end_ns:
+    # one waits for its first packet, as in a replay, so that both give the same windows; where
+    # other engines get packets too, time goes on to `others_ns`, the end of their newest window.
+    if not c.started:
+        return 0
+    if c.now.n_seconds == 0:
+        if ts > others_ns:
+            ts = others_ns
+        if ts >= c.tick_end_ns and window_is_empty(c.now):
+            window_open(c, ts)
+    if ts < c.tick_end_ns:
         return 0
     return advance(c, ts)
 

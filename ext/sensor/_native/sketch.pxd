@@ -8,6 +8,7 @@
 #           and its count is a lower bound
 #   Mix     64 counts of a hashed key: the share of the most frequent one, from above
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memset
 
 cdef extern from "math.h":
     double log(double x) noexcept nogil
@@ -26,6 +27,7 @@ cdef extern from *:
     """
     const float* two_to_minus "sensor_two_to_minus"
     int ctzll "__builtin_ctzll"(unsigned long long x) noexcept nogil
+    int popcountll "__builtin_popcountll"(unsigned long long x) noexcept nogil
 
 cdef enum:
     HLL_REGISTERS = 64
@@ -151,3 +153,75 @@ cdef inline float mix_top_share(const Mix* s) noexcept nogil:
         if s.count[i] > most:
             most = s.count[i]
     return <float> most / <float> s.total
+
+
+# ---- two summaries of the same kind and secret as one (Agarwal et al. 2012)
+
+cdef inline void hll_merge(Hll* into, const Hll* other) noexcept nogil:
+    # As if all keys of both had been added to one.
+    cdef uint32_t i
+    for i in range(<uint32_t> HLL_REGISTERS):
+        if other.rank[i] > into.rank[i]:
+            into.rank[i] = other.rank[i]
+
+
+cdef inline void marks_merge(Marks* into, const Marks* other) noexcept nogil:
+    # Likewise.
+    cdef uint32_t i
+    into.used = 0
+    for i in range(<uint32_t> MARK_WORDS):
+        into.word[i] |= other.word[i]
+        into.used += <uint64_t> popcountll(into.word[i])
+
+
+cdef inline void mix_merge(Mix* into, const Mix* other) noexcept nogil:
+    # Likewise.
+    cdef uint32_t i
+    cdef uint32_t sum
+    for i in range(<uint32_t> MIX_BUCKETS):
+        sum = <uint32_t> into.count[i] + other.count[i]
+        into.count[i] = <uint16_t> (sum if sum < 0xffff else 0xffff)
+    into.total += other.total
+
+
+cdef inline void top_merge(Top* into, const Top* other) noexcept nogil:
+    # The sums of both, less the largest that has no room: what Misra-Gries promises still holds.
+    cdef TopKey both[2 * TOP_KEYS]
+    cdef TopKey key
+    cdef uint32_t n = 0
+    cdef uint32_t i
+    cdef uint32_t k
+    cdef uint32_t least = 0
+    for i in range(<uint32_t> TOP_KEYS):
+        if into.key[i].count:
+            both[n] = into.key[i]
+            n += 1
+    for i in range(<uint32_t> TOP_KEYS):
+        if other.key[i].count == 0:
+            continue
+        k = 0
+        while k < n and (both[k].lo != other.key[i].lo or both[k].hi != other.key[i].hi):
+            k += 1
+        if k == n:
+            both[n] = other.key[i]
+            n += 1
+            continue
+        both[k].count += other.key[i].count
+        if both[k].port != other.key[i].port:
+            both[k].port = 0
+    for i in range(<uint32_t> 1, n):                       # largest first
+        key = both[i]
+        k = i
+        while k and both[k - 1].count < key.count:
+            both[k] = both[k - 1]
+            k -= 1
+        both[k] = key
+    if n > TOP_KEYS:
+        least = both[<int> TOP_KEYS].count
+    for i in range(<uint32_t> TOP_KEYS):
+        if i < n and both[i].count > least:
+            into.key[i] = both[i]
+            into.key[i].count -= least
+        else:
+            memset(&into.key[i], 0, sizeof(TopKey))
+    into.total += other.total

@@ -292,7 +292,7 @@ cdef inline void slot_row(const SlotTable* t, uint32_t i, SlotRow* r) noexcept n
     for k in range(4):
         best = top_first(&top)
         r.top_count[k] = top.key[best].count
-        r.top_port[k] = top.key[best].port
+        r.top_port[k] = top.key[best].port if top.key[best].count else 0
         r.top_address[k][0] = __builtin_bswap64(top.key[best].hi) if top.key[best].count else 0
         r.top_address[k][1] = __builtin_bswap64(top.key[best].lo) if top.key[best].count else 0
         top.key[best].count = 0

@@ -32,6 +32,9 @@ class Script:
     def finish(self) -> None:
         self.rows_left = [1] * self.last_rows
 
+    def take_features(self) -> None:
+        return None
+
     def take_flows(self) -> tuple[Rows, bytes]:
         return np.zeros(self.rows_left.pop() if self.rows_left else 0, FLOW), b""
 
