@@ -3,8 +3,8 @@
 mixed     TCP sessions with timestamps over IPv4, IPv6 and 802.1Q: handshake, HTTP/1 or TLS or
           opaque exchanges, delayed ACKs, tail-loss retransmissions, FIN or RST; DNS, ICMP and ARP
           between them. About 600 octets a packet, 40 packets a connection.
-small64   60-octet frames, half UDP and half TCP, each of a random one of 100,000 connections:
-          the case that finds nothing in the cache.
+small64   60-octet frames, half UDP and half TCP, each of a random one of up to 100,000 connections
+          (50 packets of each): the case that finds nothing in the cache.
 synflood  SYNs from made-up sources, no two alike, with 5 % of `mixed` between them.
 
 The same arguments give the same bytes (classic pcap, microseconds). Checksums are right. Packets
@@ -29,6 +29,7 @@ FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 MSS = 1428
 SCRIPTS = 64  # different sessions in `mixed`, each repeated with other addresses and times
 PACKETS_PER_SECOND = 200_000  # of packet time
+SMALL64_FLOWS = 100_000
 CHUNK = 250_000
 
 
@@ -338,7 +339,7 @@ def mixed(rng: np.random.Generator, n: int, span_us: int) -> list[Group]:
 
 
 def small64(rng: np.random.Generator, n: int, span_us: int) -> list[Group]:
-    count = 100_000
+    count = min(SMALL64_FLOWS, max(2, n // 50))  # as many packets of each, however short
     f = flows(rng, count, 4, 443)
     f.server_port[1::2] = 40_000  # odd ones are UDP
     which = rng.integers(0, count, n)

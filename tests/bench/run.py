@@ -5,7 +5,8 @@ of a shared machine changes with the minute: only ratios within a round mean som
 peers get the first packets of each capture only, where the sensor runs once more beside them.
 
 Environment: BENCH_PACKETS (one number for all captures; default 2, 5 and 3 million),
-BENCH_ROUNDS (default 5), BENCH_HEAD (packets for the slow peers, default 100,000).
+BENCH_ROUNDS (default 5), BENCH_HEAD (packets for the slow peers, default 100,000). The results are
+kept in build/bench/results.json; picture.py draws them.
 """
 
 import json
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -28,7 +29,9 @@ from tests.bench.make_captures import make
 from tests.bench.peers import installed
 
 HERE = Path(__file__).parent
-WORK = HERE.parent.parent / "build" / "bench"
+ROOT = HERE.parent.parent
+WORK = ROOT / "build" / "bench"
+RESULTS = WORK / "results.json"
 PACKETS = {"mixed": 2_000_000, "small64": 5_000_000, "synflood": 3_000_000}
 TIMEOUT_S = 120
 SENSOR = (sys.executable, "-m", "sensor")
@@ -137,7 +140,7 @@ def measure(programs: list[Runner], capture: Path, rounds: int) -> dict[str, lis
 def engine_only(capture: Path, packets: int, rounds: int) -> tuple[list[float], list[float]]:
     """ns per packet without start-up, in pairs: the sensor by its own clock, the bare loop by its.
 
-    `performance.seconds` of the JSON is from the first read to the last figure.
+    `performance.seconds` of the JSON is reading and engine, without its consumers in Python.
     """
     ours, limit = [], []
     for _ in range(rounds):
@@ -171,6 +174,14 @@ def table(title: str, programs: list[Runner], costs: dict[str, list[Cost]], pack
     return out
 
 
+def walls(costs: dict[str, list[Cost]], packets: int) -> dict[str, list[float]]:
+    """ns per packet of each round."""
+    return {
+        name: [round(cost.wall_s * 1e9 / packets, 1) for cost in found]
+        for name, found in costs.items()
+    }
+
+
 def machine() -> str:
     names = [line.split(":", 1)[1].strip() for line in cpu_info() if line.startswith("model name")]
     name = names[0] if names else platform.processor() or platform.machine()
@@ -196,7 +207,8 @@ def main() -> None:
     rounds = int(os.environ.get("BENCH_ROUNDS", "5"))
     first = int(os.environ.get("BENCH_HEAD", "100000"))
     console = Console(width=120 if not sys.stdout.isatty() else None)
-    console.print(machine())
+    results: dict[str, Any] = {"machine": machine(), "first": first, "captures": {}}
+    console.print(results["machine"])
     programs = runners()
     fast = [program for program in programs if not program.slow]
     slow = [program for program in programs if program.slow or program.name == "sensor"]
@@ -204,17 +216,23 @@ def main() -> None:
         capture, packets = captures(kind)
         console.print()
         title = f"{kind}: {packets:,} packets, whole process, median of {rounds} rounds"
-        console.print(table(title, fast, measure(fast, capture, rounds), packets))
+        costs = measure(fast, capture, rounds)
+        console.print(table(title, fast, costs, packets))
+        kept = results["captures"][kind] = {"packets": packets, "whole": walls(costs, packets)}
         ours, limit = engine_only(capture, packets, rounds)
         ratio = statistics.median(a / b for a, b in zip(ours, limit, strict=True))
         console.print(
             f"without start-up: sensor {statistics.median(ours):.1f} ns/packet, "
             f"C limit {statistics.median(limit):.1f}: {ratio:.2f} x the limit"
         )
+        kept["first"] = {}
         if len(slow) > 1:
             part, count = head(capture, first), min(first, packets)
             title = f"{kind}: the first {count:,} packets, whole process"
-            console.print(table(title, slow, measure(slow, part, 1), count))
+            costs = measure(slow, part, 1)
+            console.print(table(title, slow, costs, count))
+            kept["first"] = walls(costs, count)
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":
