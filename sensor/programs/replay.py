@@ -10,8 +10,9 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from importlib import import_module
+from threading import current_thread, main_thread
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
 import click
@@ -29,10 +30,14 @@ from sensor.metrics.figures import Figures
 from sensor.metrics.geography import own, region_of
 from sensor.metrics.topology import Topology
 from sensor.model.ids import DEFAULT_WORKSPACE, agent_id, network_id
+from sensor.model.rows import SecurityEventRow
 from sensor.model.text import printable
-from sensor.programs.detection import Detection, make_detector
-from sensor.programs.document import Capture, Performance, build
+from sensor.programs.detection import Detection, Looks, make_detector
+from sensor.programs.document import Capture, Counted, Findings, Performance, build
 from sensor.programs.options import LocalPrefix
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 INTERRUPTED = 130
 # A replay is a function of its capture, and so are the places that hashes give. Who makes a capture
@@ -56,6 +61,9 @@ class Interrupt:
 
     @contextmanager
     def armed(self) -> Iterator[None]:
+        if current_thread() is not main_thread():  # a worker of a cluster: its signals are not ours
+            yield
+            return
         before = signal.signal(signal.SIGINT, self._ask)
         try:
             yield
@@ -87,6 +95,7 @@ class Replayed:
     figures: Figures
     document: dict[str, Any]
     status: int  # exit status
+    seconds: float  # reading and engine
 
 
 class Replay:
@@ -109,12 +118,14 @@ class Replay:
         found = find_savefiles(paths, complain_of_skipped)
         self.inputs = [each.path for each in found]
         sizes = [each.size for each in found]
+        self.sizes = {each.path: each.size or 0 for each in found}
         self.size = None if None in sizes else sum(size for size in sizes if size is not None)
         self.agent_id = agent_id(agent)
         self._looked_at: dict[str, Savefile] = {}  # standard input cannot be opened twice
         local = learn_local(self.inputs, self._looked_at) if local is None else local
         self.home = region_of(local.prefixes[0][0]) if local.known else None
         self.window_s = window_s
+        self.rules = rules
         self.network_id = network_id(NETWORK, local.texts())
         self.capture = Capture(files=self.inputs, local=local)
         self.figures = Figures(local_known=local.known, home=self.home)
@@ -127,6 +138,7 @@ class Replay:
         )
         self.topology = Topology()
         self.detector = make_detector(self.agent_id, "", rules)  # a replay's boot_id is known later
+        self.findings: Findings = self.detector  # for a store
         self.pace = None if speed is None else Pace(speed)
         # A pipe may make the reader wait for ever, and a paced replay has time.
         self.apart = workers > 1 and self.size is not None and self.pace is None
@@ -134,10 +146,16 @@ class Replay:
         self._octets = 0  # of the inputs read so far
 
     def run(
-        self, consumers: tuple[Consumer, ...] = (), progress: Progress | None = None
+        self,
+        consumers: tuple[Consumer, ...] = (),
+        progress: Progress | None = None,
+        looks: Looks | None = None,
     ) -> Replayed:
-        """Reads everything; what came before damage or Ctrl-C is kept and reported."""
-        watch = Detection(self.detector, self.topology if consumers else None)
+        """Reads everything; what came before damage or Ctrl-C is kept and reported.
+
+        `looks` gets each second's features; without it topology does, where there are consumers.
+        """
+        watch = Detection(self.detector, looks or (self.topology if consumers else None))
         consumers = (self.figures, watch.beacons, *consumers)
         interrupt = Interrupt(may_wait=not self.apart)
         with interrupt.armed():
@@ -151,22 +169,51 @@ class Replay:
         for rule, reason in sorted(self.detector.off.items()):
             click.echo(f"sensor: rule {rule} is off: {reason}", err=True)
         self.capture.count_anomalies(self.engine.anomalies())
+        events = [row._replace(boot_id=self.boot_id) for row in self.detector.events]
+        return self._replayed(
+            self.engine, events, meter.busy_s, INTERRUPTED if interrupt.asked else status
+        )
+
+    def run_by(
+        self,
+        client: "Client",
+        consumers: tuple[Consumer, ...] = (),
+        progress: Progress | None = None,
+    ) -> Replayed:
+        """The same by Dask's workers, a file each (sensor.programs.archive)."""
+        archive = import_module("sensor.programs.archive")
+        plan = archive.Plan(self.capture.local, self.agent_id, self.rules, self.window_s)
+        whole = archive.Whole()
+        for name, found in archive.look_at_all(client, self.inputs, plan):
+            whole.add(found)
+            self._octets += self.sizes[name]
+            if progress is not None:
+                progress(self._octets)
+        whole.add_up(self.capture)
+        self.boot_id = self._identity()
+        self.findings = whole
+        whole.hand_on((self.figures, *consumers), self.topology)
+        status = 0
+        for found in whole.found:
+            if found.error is not None:
+                click.echo(f"sensor: {printable(found.error, 1000)}", err=True)
+                status = status or found.status
+        events = [row._replace(boot_id=self.boot_id) for row in whole.events]
+        return self._replayed(whole, events, sum(found.busy_s for found in whole.found), status)
+
+    def _replayed(
+        self, engine: Counted, events: list[SecurityEventRow], busy_s: float, status: int
+    ) -> Replayed:
         metrics = self.figures.metrics(
             self.agent_id, self.network_id, self.capture.first_ns, self.capture.last_ns
         )
-        performance = Performance(meter.busy_s, peak_rss_bytes())
+        performance = Performance(busy_s, peak_rss_bytes())
         return Replayed(
             self.capture,
             self.figures,
-            build(
-                self.capture,
-                self.engine,
-                self.figures,
-                [metrics],
-                [row._replace(boot_id=self.boot_id) for row in self.detector.events],
-                performance,
-            ),
-            INTERRUPTED if interrupt.asked else status,
+            build(self.capture, engine, self.figures, [metrics], events, performance),
+            status,
+            busy_s,
         )
 
     def _read_all(self, meter: Meter, interrupt: Interrupt, progress: Progress | None) -> int:
@@ -325,6 +372,12 @@ def show_progress(stack: ExitStack, size: int | None) -> Progress | None:
     help="From 2 on, files are read by a thread of their own; the figures are the same.",
 )
 @click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Each file by a worker of a Dask scheduler (tcp://HOST:PORT), or `local`: of --workers"
+    " processes. A connection over two files counts in both.",
+)
+@click.option(
     "--speed",
     type=click.FloatRange(0, min_open=True),
     metavar="N",
@@ -341,6 +394,7 @@ def command(
     countries: str | None,
     window: int,
     workers: int,
+    cluster: str | None,
     speed: float | None,
 ) -> int:
     """Analyse captures: pcap or pcapng files, folders of them, or - for standard input.
@@ -360,8 +414,12 @@ def command(
     )
     with ExitStack() as stack:
         consumers = open_store(stack, replay, db, workspace_id) if db else ()
-        progress = show_progress(stack, replay.size)
-        done = replay.run(consumers, progress)
+        if cluster is None:
+            done = replay.run(consumers, show_progress(stack, replay.size))
+        else:
+            archive = import_module("sensor.programs.archive")
+            client = stack.enter_context(archive.cluster(cluster, workers))
+            done = replay.run_by(client, consumers, show_progress(stack, replay.size))
     if as_json:
         click.echo(json.dumps(done.document, indent=2, allow_nan=False))
     else:
