@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export SENSOR_JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format unit test-system install-service lab bench campaigns calibrate fuzz build \
+.PHONY: help demo test lint format unit test-system install-service lab bench instructions stages adversarial footprint campaigns calibrate fuzz build \
 	dashboard screenshots clean
 
 help:  ## this list
@@ -51,6 +51,19 @@ calibrate: build  ## how often rules are wrong on benign traffic, and how sure e
 
 bench: build  ## ns per packet beside a bare C loop and the peers that are installed
 	$(BIN)/python -m tests.bench.run
+	$(BIN)/python -m tests.bench.picture
+
+instructions: build  ## count the engine's instructions per packet anew (valgrind), after a change that is meant
+	$(BIN)/python -m tests.bench.instructions --write
+
+stages: build  ## what each stage of the engine costs, into docs/performance.md (valgrind, perf)
+	$(BIN)/python -m tests.bench.stages --write
+
+adversarial: build  ## what a packet of traffic made to be expensive costs, beside ordinary traffic
+	$(BIN)/python -m tests.bench.adversarial --write
+
+footprint: build  ## root: start-up, memory and CPU at rest and at 10,000 packets/s, cost of a window
+	$(BIN)/python -m tests.bench.footprint --write
 
 fuzz: build  ## every fuzzer for FUZZ_SECONDS (default 3600) each; needs clang
 	@for file in tests/fuzz/fuzz_*.pyx; do \

@@ -4,6 +4,7 @@ import type { Alert } from "./alerts";
 import { marksOf, spanOf } from "./charts/time";
 import { clean, time, ZONE } from "./format";
 import { Card, Failure, Nothing } from "./parts/Card";
+import { Fleet } from "./parts/Fleet";
 import { Icon } from "./parts/Icon";
 import { Overview } from "./parts/Overview";
 import { SignIn } from "./parts/SignIn";
@@ -59,6 +60,7 @@ export function NetworkDashboard({ api }: { api: Api }) {
     const { threat } = alert;
     const other = alert.agentId !== agent?.agent_id;
     dashboard.show({
+      page: "agent",
       ...(other && { agent: alert.agentId }),
       ...(threat && { event: threat.id, severity: "low" as const, status: "all" as const }),
     });
@@ -73,7 +75,17 @@ export function NetworkDashboard({ api }: { api: Api }) {
       </a>
       <Toolbar />
       <main id="main">
-        {!agent && (
+        {view.page === "fleet" && (
+          <Fleet
+            api={api}
+            view={view}
+            onView={dashboard.show}
+            onOpen={(one) => {
+              dashboard.show({ page: "agent", agent: one.agent_id, workspace: one.workspace_id });
+            }}
+          />
+        )}
+        {view.page === "agent" && !agent && (
           <Welcome
             isLoading={state.agents.isLoading}
             error={state.agents.error}
@@ -85,7 +97,7 @@ export function NetworkDashboard({ api }: { api: Api }) {
             }}
           />
         )}
-        {agent && (
+        {view.page === "agent" && agent && (
           <>
             <p className="about">
               <span>

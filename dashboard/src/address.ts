@@ -1,13 +1,21 @@
 /** What the page shows, as the address bar says it: links and reloads lead to the same view. */
-import { SEVERITIES, THREAT_TYPES, type Agent, type Severity, type ThreatType } from "./api";
+import { AGENT_STATUSES, SEVERITIES, THREAT_TYPES, type Agent, type AgentStatusName, type Severity, type ThreatType } from "./api"; // prettier-ignore
 import { moment } from "./format";
 
 export const RANGES = ["15m", "1h", "6h", "24h", "7d", "30d", "90d"] as const;
 export type Range = (typeof RANGES)[number];
 export type Theme = "auto" | "light" | "dark";
 export type Status = "all" | "open" | "resolved";
+export const FLEET_SORTS = ["worst", "name", "-last_packet"] as const;
+export type FleetSort = (typeof FLEET_SORTS)[number];
 
 export interface View {
+  /** The figures of one agent, or all agents. */
+  page: "agent" | "fleet";
+  /** Of the fleet: part of a name, which statuses (none: all), in which order. */
+  find: string;
+  states: readonly AgentStatusName[];
+  sort: FleetSort;
   agent: string | null;
   workspace: string | null;
   /** Null: what suits the agent. */
@@ -23,6 +31,10 @@ export interface View {
 }
 
 export const DEFAULTS: View = {
+  page: "agent",
+  find: "",
+  states: [],
+  sort: "worst",
   agent: null,
   workspace: null,
   range: null,
@@ -42,7 +54,12 @@ function among<T extends string>(all: readonly T[], value: string | null, otherw
 export function read(search: string): View {
   const found = new URLSearchParams(search);
   const types = THREAT_TYPES.filter((one) => found.get("types")?.split(",").includes(one));
+  const states = found.get("health")?.split(",");
   return {
+    page: among(["agent", "fleet"], found.get("page"), DEFAULTS.page),
+    find: found.get("find")?.slice(0, 255) ?? "",
+    states: AGENT_STATUSES.filter((one) => states?.includes(one)),
+    sort: among(FLEET_SORTS, found.get("sort"), DEFAULTS.sort),
     agent: found.get("agent"),
     workspace: found.get("workspace"),
     range: RANGES.find((one) => one === found.get("range")) ?? null,
@@ -58,6 +75,10 @@ export function read(search: string): View {
 /** The query string, defaults left out. */
 export function write(view: View): string {
   const made = new URLSearchParams();
+  if (view.page !== DEFAULTS.page) made.set("page", view.page);
+  if (view.find) made.set("find", view.find);
+  if (view.states.length) made.set("health", view.states.join(","));
+  if (view.sort !== DEFAULTS.sort) made.set("sort", view.sort);
   if (view.workspace !== null) made.set("workspace", view.workspace);
   if (view.agent !== null) made.set("agent", view.agent);
   if (view.range !== null) made.set("range", view.range);

@@ -23,6 +23,49 @@ export interface Agent {
   live: boolean;
 }
 
+export const AGENT_STATUSES = ["critical", "degraded", "silent", "healthy"] as const;
+export type AgentStatusName = (typeof AGENT_STATUSES)[number];
+
+/** An agent and how it does. */
+export interface FleetAgent extends Agent {
+  /** One of AGENT_STATUSES; null: cannot be told. */
+  status: Text;
+  reason: string;
+  health: {
+    windows: number;
+    degraded_windows: number;
+    blind_windows: number;
+    quality: Text;
+    received: Figure;
+    dropped: Figure;
+    loss_rate: Figure;
+  } | null;
+  open_events: { total: number; highest: Text; by_severity: Record<string, number> };
+  figures: {
+    at: Text;
+    ingress_mbps: Figure;
+    egress_mbps: Figure;
+    active_connections: Figure;
+    packet_loss_rate: Figure;
+    p99_latency_ms: Figure;
+  } | null;
+  reasons: Reasons;
+}
+
+export interface FleetPage {
+  agents: FleetAgent[];
+  /** How many there are in all. */
+  total: number;
+}
+
+export interface FleetSummary {
+  total: number;
+  live: number;
+  by_status: Record<string, number>;
+  by_version: Record<string, number>;
+  open_events: Record<string, number>;
+}
+
 export interface LatencyMetrics {
   avg_latency_ms: Figure;
   p50_latency_ms: Figure;
@@ -334,6 +377,14 @@ export interface ThreatQuery {
   limit: number;
 }
 
+export interface FleetQuery {
+  workspace: string | null;
+  search: string;
+  states: readonly AgentStatusName[];
+  sort: string;
+  limit: number;
+}
+
 /** What went wrong, in words for the viewer. `status` 0: there was no answer at all. */
 export class ApiError extends Error {
   constructor(
@@ -377,8 +428,28 @@ async function problem(response: Response): Promise<ApiError> {
 export class Api {
   constructor(private readonly fetcher: typeof fetch = (...args) => fetch(...args)) {}
 
-  agents(signal?: AbortSignal): Promise<Agent[]> {
-    return this.ask("/agents", {}, signal);
+  /** The 1000 with the newest packets, newest last; or those whose names have a text in them. */
+  async agents(search = "", signal?: AbortSignal): Promise<Agent[]> {
+    const params = { include_health: "false", sort: "-last_packet", ...(search && { search }) };
+    return (await this.ask<Agent[]>("/agents", params, signal)).reverse();
+  }
+
+  async fleet(asked: FleetQuery, signal?: AbortSignal): Promise<FleetPage> {
+    const params = {
+      workspace_id: asked.workspace,
+      search: asked.search || null,
+      status: asked.states,
+      sort: asked.sort,
+      limit: String(asked.limit),
+    };
+    const response = await this.response("/agents", params, signal);
+    const agents = (await response.json()) as FleetAgent[];
+    const total = Number(response.headers.get("x-total-count") ?? agents.length);
+    return { agents, total };
+  }
+
+  fleetSummary(workspaceId: string | null, signal?: AbortSignal): Promise<FleetSummary> {
+    return this.ask("/agents/summary", { workspace_id: workspaceId }, signal);
   }
 
   performance(agentId: string, timeframe: string, signal?: AbortSignal): Promise<Performance> {
@@ -458,6 +529,15 @@ export class Api {
     signal?: AbortSignal,
     method = "GET",
   ): Promise<T> {
+    return (await (await this.response(path, params, signal, method)).json()) as T;
+  }
+
+  private async response(
+    path: string,
+    params: Params,
+    signal?: AbortSignal,
+    method = "GET",
+  ): Promise<Response> {
     let response: Response;
     try {
       response = await this.fetcher(path + query(params), {
@@ -471,6 +551,6 @@ export class Api {
       throw new ApiError(0, "the server does not answer");
     }
     if (!response.ok) throw await problem(response);
-    return (await response.json()) as T;
+    return response;
   }
 }

@@ -180,10 +180,12 @@ export class Dashboard {
     const view = { ...this.state.view, ...change };
     const { history, location } = this.around;
     const url = location.pathname + write(view) + location.hash;
-    const isStep = "agent" in change || "workspace" in change || "range" in change;
+    const isStep =
+      "page" in change || "agent" in change || "workspace" in change || "range" in change;
     if (isStep || change.event) history.pushState(null, "", url);
     else history.replaceState(null, "", url);
     this.look(view);
+    if (change.agent && !this.state.agent) void this.loadAgents(); // one beyond those listed
   };
 
   readonly dismiss = (key: string): void => {
@@ -224,6 +226,9 @@ export class Dashboard {
     this.asked.set("agents", this.around.now());
     try {
       const data = await this.around.api.agents();
+      const { agent } = this.state.view;
+      if (agent && !data.some((one) => one.agent_id === agent))
+        data.push(...(await this.around.api.agents(agent)));
       this.set({
         agents: { key: "agents", data, error: null, isOld: false, isLoading: false },
         isSignedOut: false,

@@ -4,6 +4,10 @@ import { AGENT } from "./made";
 
 test("a view comes back from its address", () => {
   const view: View = {
+    page: "fleet",
+    find: "web & <b>",
+    states: ["critical", "silent"],
+    sort: "name",
     agent: "a b&c",
     workspace: "w",
     range: "7d",
@@ -19,7 +23,7 @@ test("a view comes back from its address", () => {
 });
 
 test("what is no value of ours is the default", () => {
-  const view = read("?range=999999999h&severity=%3Cimg%3E&types=x&status=1&theme=;--");
+  const view = read("?range=999999999h&severity=%3Cimg%3E&types=x&status=1&page=x&health=ill&sort=best&theme=;--");
   expect(view).toEqual(DEFAULTS);
 });
 

@@ -1,5 +1,5 @@
 /** Answers of the API's shapes, small and made up; figures are told apart by their values. */
-import type { Agent, Connections, Performance, SecurityEvent, Threats, WindowMessage } from "../src/api";
+import type { Agent, Connections, FleetAgent, FleetSummary, Performance, SecurityEvent, Threats, WindowMessage } from "../src/api";
 
 export const AGENT: Agent = {
   agent_id: "4743acf1-39d0-526f-8b1f-766912eda886",
@@ -179,3 +179,27 @@ export const HOSTILE = [
   "\u202Egpj.exe",
   "x".repeat(65_536),
 ];
+
+export function fleetAgent(over: Partial<FleetAgent> = {}): FleetAgent {
+  return {
+    ...AGENT,
+    status: "healthy",
+    reason: "15 whole windows, nothing serious open",
+    health: { windows: 15, degraded_windows: 0, blind_windows: 0, quality: "ok", received: 1000, dropped: 0, loss_rate: 0.0021 },
+    open_events: { total: 0, highest: null, by_severity: {} },
+    figures: { at: AGENT.last_packet, ingress_mbps: 12.5, egress_mbps: 3, active_connections: 7, packet_loss_rate: 0, p99_latency_ms: 48.1 },
+    reasons: {},
+    ...over,
+  };
+}
+
+export function fleetSummary(over: Partial<FleetSummary> = {}): FleetSummary {
+  return {
+    total: 2,
+    live: 1,
+    by_status: { critical: 1, degraded: 0, silent: 0, healthy: 1, unknown: 0 },
+    by_version: { "0.1.0": 1, "0.2.0": 1 },
+    open_events: { critical: 1 },
+    ...over,
+  };
+}

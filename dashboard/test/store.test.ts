@@ -58,7 +58,7 @@ beforeEach(() => {
   handlers = null;
   now = 1_000_000;
   answers = {
-    "/agents": () => [AGENT, OTHER],
+    "/agents": () => [OTHER, AGENT], // newest first, as it is asked for
     "/performance": (url) => performance({ agent_id: url.pathname.split("/")[3] ?? "" }),
     "/security-threats": () => threats(),
   };
@@ -95,6 +95,20 @@ test("another agent's figures are never shown as this one's; another range's are
   expect(dashboard.snapshot().resources.performance.data?.agent_id).toBe(OTHER.agent_id);
   expect(location.search).toContain(`agent=${OTHER.agent_id}`);
   expect(askedFor("/performance").at(-1)?.searchParams.get("timeframe")).toBe("24h");
+});
+
+test("an agent beyond those that are listed is found by its id", async () => {
+  const far = { ...AGENT, agent_id: "ffffffff-0000-4000-8000-000000000009", hostname: "far" };
+  answers["/agents"] = (url) => (url.searchParams.get("search") === far.agent_id ? [far] : [OTHER, AGENT]);
+  const dashboard = made();
+  dashboard.start();
+  await settled(dashboard);
+  dashboard.show({ agent: far.agent_id });
+  await vi.waitFor(() => {
+    expect(dashboard.snapshot().agent?.hostname).toBe("far");
+  });
+  await settled(dashboard);
+  expect(dashboard.snapshot().resources.performance.data?.agent_id).toBe(far.agent_id);
 });
 
 test("an answer that comes late does not replace a newer one", async () => {

@@ -1,7 +1,7 @@
 """What every endpoint needs: a reader, an agent or a workspace that exists, a period, an answer."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -73,11 +73,12 @@ def of_workspace(
     return Scope(period.since, period.until, chosen, workspace_id), period
 
 
-def answer(request: Request, document: Any) -> Response:
+def answer(request: Request, document: Any, more: Mapping[str, str] | None = None) -> Response:
     """JSON (NaN is null); 304 when the client has it already, by its ETag."""
     body = msgspec.json.encode(document)
     tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     headers = {"etag": tag, "cache-control": "no-cache", "vary": "Authorization, Cookie"}
+    headers |= more or {}
     asked = request.headers.get("if-none-match", "")
     if request.method == "GET" and tag in (part.strip() for part in asked.split(",")):
         return Response(status_code=304, headers=headers)

@@ -96,7 +96,8 @@ class Live:
         """Messages of the windows since the last look; in a thread."""
         with self._stores.lent() as store:
             self._cursor, windows = store.closed(self._cursor, BATCH)
-            places = {run.agent_id: run.workspace_id for run in store.agents()} if windows else {}
+            runs = store.newest_runs() if windows else []
+            places = {run.agent_id: run.workspace_id for run in runs}
             return [
                 (places.get(window.agent_id), self._message(store, window)) for window in windows
             ]
@@ -106,18 +107,20 @@ class Live:
         with self._stores.lent() as store:
             if self._cursor is None:  # what is written from now on is news
                 self._cursor, _ = store.closed(None, BATCH)
-            newest = {run.agent_id: run for run in store.agents()}
+            wanted = [
+                (run.agent_id, run.last_packet)
+                for run in store.newest_runs()
+                if run.last_packet is not None and client.wants(run.agent_id, run.workspace_id)
+            ]
             made = []
-            for agent_id, run in newest.items():
-                if run.last_packet is None or not client.wants(agent_id, run.workspace_id):
-                    continue
-                scope = Scope(run.last_packet - LOOK_BACK_US, run.last_packet + 1, (agent_id,))
+            for agent_id, last in wanted[-self._settings.limits.queue :]:  # it gets no more of them
+                scope = Scope(last - LOOK_BACK_US, last + 1, (agent_id,))
                 found = store.health(scope, 1)  # a window is a bucket of its own
                 if len(found["bucket"]):
                     length = round(found["window_s"][-1] / found["windows"][-1])
                     window = Closed(agent_id, int(found["bucket"][-1]), length)
                     made.append(self._message(store, window))
-            return made[-self._settings.limits.queue :]
+            return made
 
     def _message(self, store: ReadingStore, window: Closed) -> dict[str, Any]:
         found = window_metrics(store, window, capacity_mbps=self._settings.capacity_mbps)

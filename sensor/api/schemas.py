@@ -343,5 +343,62 @@ class Agent(Shape):
     live: bool = Field(description="the newest packet is at most five minutes old")
 
 
+class AgentHealth(Shape):
+    """capture_health of the newest quarter of an hour."""
+
+    since: Text
+    until: Text
+    windows: int
+    degraded_windows: int
+    blind_windows: int
+    quality: Text
+    received: Count
+    dropped: Count
+    interface_dropped: Count
+    loss_rate: Figure = Field(description="fraction of the packets that kernel or card dropped")
+    ack_gap_ratio: Figure = Field(description="largest share of ACKs for octets never captured")
+
+
+class OpenEvents(Shape):
+    total: int
+    highest: Text = Field(description="the worst severity that is open")
+    by_severity: dict[str, int]
+
+
+class AgentFigures(Shape):
+    """Of the newest window."""
+
+    at: Text
+    window_s: Count
+    ingress_mbps: Figure
+    egress_mbps: Figure
+    active_connections: Count
+    new_connections_per_sec: Figure
+    failed_connections: Count
+    packet_loss_rate: Figure = Field(description="of the network: fraction of TCP segments")
+    p50_latency_ms: Figure
+    p95_latency_ms: Figure
+    p99_latency_ms: Figure
+
+
+class FleetAgent(Agent):
+    """An agent with include_health."""
+
+    status: Text = Field(description="critical, degraded, silent or healthy; null: cannot be told")
+    reason: str = Field(description="why it has that status")
+    health: AgentHealth | None
+    open_events: OpenEvents
+    figures: AgentFigures | None
+    reasons: dict[str, str] = Field(description="why a figure is null")
+
+
+class FleetSummary(Shape):
+    total: int
+    live: int
+    by_status: dict[str, int]
+    by_version: dict[str, int]
+    open_events: dict[str, int] = Field(description="by severity")
+
+
 class Health(Shape):
     status: str

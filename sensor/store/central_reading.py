@@ -9,8 +9,8 @@ A central store's hours are sent every quarter of an hour, so `hours_until` says
 an agent are whole: latency before it is read from them, everything else from windows.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,9 @@ import numpy as np
 
 from sensor.model.rows import SEVERITIES, AgentRow, ConnectionRow, SecurityEventRow
 from sensor.store.central import EVENTS, HOURS, METRICS, tables
+from sensor.store.dialect import Ask, Words
 from sensor.store.events import EventFilter, Stored
+from sensor.store.fleet_reading import NETWORK_KIND, FleetReading
 from sensor.store.hours import HOUR_US
 from sensor.store.reading import KEYS, Closed, Columns, Latency, Scope
 from sensor.store.slots import Slots, samples_of
@@ -26,7 +28,6 @@ from sensor.store.sqlite_reading import (
     BINS,
     HOUR_S,
     MOST_BINS,
-    NETWORK_KIND,
     in_order,
     metrics_columns,
 )
@@ -57,63 +58,18 @@ SOME = "(t.latency_count > 0 OR t.jitter_count > 0)"
 SOME_OF_KIND = "t.count > 0"
 
 
-class Ask(ABC):
-    """One question: its values by the placeholders that its text has for them."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, object] = {}
-
-    @abstractmethod
-    def mark(self, name: str, kind: str) -> str:
-        """The placeholder of a value of that kind: time, integer, text, uuid, texts or uuids."""
-
-    @abstractmethod
-    def value(self, value: Any, kind: str) -> object:
-        """As the client library takes it; times are us since 1970."""
-
-    def bind(self, value: Any, kind: str) -> str:
-        name = f"p{len(self.values)}"
-        self.values[name] = self.value(value, kind)
-        return self.mark(name, kind)
-
-
-class Dialect(ABC):
+class Dialect(Words):
     """Where the databases differ."""
 
-    ask: Callable[[], Ask]
     text_order = ""  # by octets
-
-    @abstractmethod
-    def table(self, name: str) -> str:
-        """As `t`, each row once."""
-
-    @abstractmethod
-    def micros(self, time: str) -> str:
-        """A time as us since 1970."""
 
     @abstractmethod
     def step(self, time: str, step_s: int) -> str:
         """The start of a row's step, us, counted from 1970."""
 
     @abstractmethod
-    def real(self, number: str) -> str:
-        """A sum as a float; NULL stays."""
-
-    @abstractmethod
     def whole(self, number: str) -> str:
         """A sum as an integer; NULL stays."""
-
-    @abstractmethod
-    def text(self, column: str) -> str:
-        """A UUID as text."""
-
-    @abstractmethod
-    def among(self, column: str, mark: str) -> str:
-        """Whether it is one of those bound."""
-
-    @abstractmethod
-    def column(self, name: str, kind: str) -> str:
-        """A column of `t` as SQLite has it."""
 
     @abstractmethod
     def usual(self, condition: str) -> str:
@@ -131,11 +87,20 @@ def keys_of(by: Sequence[str]) -> list[str]:
     return list(by)
 
 
-class CentralReading(ABC):
+class CentralReading(FleetReading):
     """The questions; a subclass brings the connection and the dialect."""
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
+
+    def _words(self) -> Words:
+        return self.dialect
+
+    def _asked(self, sql: str, ask: Ask) -> list[Any]:
+        return self._all(sql, ask)
+
+    def _counters(self) -> frozenset[str]:
+        return frozenset(COUNTERS)
 
     @abstractmethod
     def _all(self, sql: str, ask: Ask | None = None) -> list[Any]:
@@ -146,8 +111,8 @@ class CentralReading(ABC):
         """See ReadingStore.closed."""
 
     @abstractmethod
-    def _runs(self, workspace_id: str | None) -> list[AgentRow]:
-        """Every run of every agent, newest last."""
+    def _runs(self, workspace_id: str | None, agent_ids: Sequence[str] = ()) -> list[AgentRow]:
+        """Every run of these agents (none named: of all), newest last."""
 
     @abstractmethod
     def _settled(self, agents: Sequence[str]) -> Mapping[str, int]:
@@ -159,18 +124,17 @@ class CentralReading(ABC):
 
     # ---- who and when
 
-    def agents(self, workspace_id: str | None = None) -> list[AgentRow]:
-        return self._runs(workspace_id)
+    def agents(
+        self, workspace_id: str | None = None, agent_ids: Sequence[str] = ()
+    ) -> list[AgentRow]:
+        return self._runs(workspace_id, agent_ids)
 
     def newest(self, scope: Scope) -> int | None:
         times = [run.last_packet for run in self._of(scope)]
         return max((time for time in times if time is not None), default=None)
 
     def _of(self, scope: Scope) -> list[AgentRow]:
-        wanted = set(scope.agent_ids)
-        return [
-            run for run in self._runs(scope.workspace_id) if not wanted or run.agent_id in wanted
-        ]
+        return self._runs(scope.workspace_id, scope.agent_ids)
 
     def _who(self, scope: Scope) -> list[str]:
         return sorted({run.agent_id for run in self._of(scope)})

@@ -12,15 +12,17 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from sensor.errors import DamagedCapture, InputMissing
 from sensor.model.rows import AgentRow
 from sensor.store.central import METRICS
-from sensor.store.central_reading import SLOTS, Ask, CentralReading, Dialect
+from sensor.store.central_reading import SLOTS, CentralReading, Dialect
 from sensor.store.clickhouse import connect, place, said, version
 from sensor.store.clickhouse_sql import RUNS, quoted
+from sensor.store.dialect import Ask
 from sensor.store.reading import Closed, Scope
 
 SETTLED_US = 2_000_000  # after which no row comes in with an earlier stamp
 TYPES = {
     "time": "Int64", "integer": "Int64", "text": "String", "uuid": "UUID",
     "texts": "Array(String)", "uuids": "Array(UUID)",
+    "times": "Array(Int64)",
 }  # fmt: skip
 
 
@@ -57,6 +59,27 @@ class ClickhouseDialect(Dialect):
 
     def among(self, column: str, mark: str) -> str:
         return f"{column} IN {mark}"
+
+    def within(self, column: str, query: str) -> str:
+        return f"{column} GLOBAL IN ({query})"
+
+    def pairs(self, agents: str, times: str) -> str:
+        return (
+            "SELECT pair.1 AS agent_id, fromUnixTimestamp64Micro(pair.2, 'UTC') AS newest"
+            f" FROM (SELECT arrayJoin(arrayZip({agents}, {times})) AS pair)"
+        )
+
+    def newest(self, table: str, who: str, seconds: int) -> str:
+        # A join's condition does not choose what is read of a table; agents and their days do.
+        begin = f"w.newest - INTERVAL {seconds} SECOND"
+        days = " UNION ALL ".join(
+            f"SELECT w.agent_id, toDate({time}) FROM ({who}) AS w" for time in ("w.newest", begin)
+        )
+        return (
+            f"{quoted(table)} AS t FINAL GLOBAL INNER JOIN ({who}) AS w ON t.agent_id = w.agent_id"
+            f" WHERE (t.agent_id, toDate(t.timestamp)) GLOBAL IN ({days})"
+            f" AND t.timestamp <= w.newest AND t.timestamp > {begin}"
+        )
 
     def column(self, name: str, kind: str) -> str:
         if kind == "time":
@@ -111,11 +134,9 @@ class ClickhouseReading(CentralReading):
         last = rows[-1][3] + 1 if len(rows) >= limit else newest
         return last, sorted((Closed(*row[:3]) for row in rows), key=lambda w: w.timestamp)
 
-    def _runs(self, workspace_id: str | None) -> list[AgentRow]:
+    def _runs(self, workspace_id: str | None, agent_ids: Sequence[str] = ()) -> list[AgentRow]:
         ask = ClickhouseAsk()
-        where = "1 = 1"
-        if workspace_id is not None:
-            where = f"workspace_id = {ask.bind(workspace_id, 'text')}"
+        where = self._whose(ask, workspace_id, agent_ids or None)
         rows = self._all(
             f"SELECT {self._selected(AgentRow._fields, 'agents')}"
             f" FROM {self.dialect.table('agents')} WHERE {where}",

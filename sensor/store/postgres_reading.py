@@ -12,7 +12,8 @@ from psycopg import Connection
 from sensor.errors import DamagedCapture, InputMissing
 from sensor.model.rows import AgentRow
 from sensor.store.central import METRICS
-from sensor.store.central_reading import SLOTS, Ask, CentralReading, Dialect
+from sensor.store.central_reading import SLOTS, CentralReading, Dialect
+from sensor.store.dialect import Ask
 from sensor.store.postgres import connect, place, said, version
 from sensor.store.postgres_sql import quoted
 from sensor.store.reading import Closed, Scope
@@ -21,7 +22,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 12, 31, tzinfo=UTC)
 CASTS = {
     "time": "TIMESTAMPTZ", "integer": "BIGINT", "text": "TEXT", "uuid": "UUID", "texts": "TEXT[]",
-    "uuids": "UUID[]",
+    "uuids": "UUID[]", "times": "TIMESTAMPTZ[]",
 }  # fmt: skip
 
 
@@ -30,6 +31,8 @@ class PostgresAsk(Ask):
         return f"%({name})s::{CASTS[kind]}"
 
     def value(self, value: Any, kind: str) -> object:
+        if kind == "times":
+            return [moment(us) for us in value]
         return moment(value) if kind == "time" else value
 
 
@@ -57,6 +60,21 @@ class PostgresDialect(Dialect):
 
     def among(self, column: str, mark: str) -> str:
         return f"{column} = ANY({mark})"
+
+    def within(self, column: str, query: str) -> str:
+        return f"{column} IN ({query})"
+
+    def pairs(self, agents: str, times: str) -> str:
+        return f"SELECT * FROM unnest({agents}, {times}) AS pair(agent_id, newest)"
+
+    def newest(self, table: str, who: str, seconds: int) -> str:
+        # OFFSET 0 keeps it one look into the index per agent, in the partitions of its time:
+        # without bounds known beforehand a join would read them all.
+        return (
+            f"({who}) AS w CROSS JOIN LATERAL (SELECT * FROM {quoted(table)} AS h"
+            " WHERE h.agent_id = w.agent_id AND h.timestamp <= w.newest"
+            f" AND h.timestamp > w.newest - INTERVAL '{seconds} seconds' OFFSET 0) AS t WHERE TRUE"
+        )
 
     def column(self, name: str, kind: str) -> str:
         if kind == "time":
@@ -119,12 +137,11 @@ class PostgresReading(CentralReading):
         last = rows[-1][3] + 1 if len(rows) >= limit else newest
         return last, sorted((Closed(*row[:3]) for row in rows), key=lambda w: w.timestamp)
 
-    def _runs(self, workspace_id: str | None) -> list[AgentRow]:
+    def _runs(self, workspace_id: str | None, agent_ids: Sequence[str] = ()) -> list[AgentRow]:
         ask = PostgresAsk()
-        which = ask.bind(workspace_id, "text")
+        where = self._whose(ask, workspace_id, agent_ids or None)
         rows = self._all(
-            f"SELECT {self._selected(AgentRow._fields, 'agents')} FROM agents AS t"
-            f" WHERE {which} IS NULL OR workspace_id = {which}"
+            f"SELECT {self._selected(AgentRow._fields, 'agents')} FROM agents AS t WHERE {where}"
             " ORDER BY coalesce(last_packet, 'epoch'), agent_id, boot_id",
             ask,
         )

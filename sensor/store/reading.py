@@ -72,8 +72,42 @@ class Latency:
 class ReadingStore(Protocol):
     """One method per table asked; `step_s` None is the whole scope as one bucket."""
 
-    def agents(self, workspace_id: str | None = None) -> list[AgentRow]:
-        """Every run of every agent, newest last."""
+    def agents(
+        self, workspace_id: str | None = None, agent_ids: Sequence[str] = ()
+    ) -> list[AgentRow]:
+        """Every run of these agents (none named: of all), newest last."""
+        ...
+
+    def newest_runs(
+        self, workspace_id: str | None = None, agent_ids: Sequence[str] | None = None
+    ) -> list[AgentRow]:
+        """Each agent once: its newest run, with the first packet of all of them; newest last."""
+        ...
+
+    def newest_health(
+        self, seconds: int, workspace_id: str | None = None, agent_ids: Sequence[str] | None = None
+    ) -> Columns:
+        """By `agent_id`: `window_s`, sums of capture_health, `windows`, `degraded`, `blind`, the
+        largest `ack_gap_ratio`, and when the `first` and the `newest` window begin, us. Of the
+        windows, of their usual length, that began in the last seconds up to the agent's own newest
+        packet; agents without are absent."""
+        ...
+
+    def open_events(
+        self, workspace_id: str | None = None, agent_ids: Sequence[str] | None = None
+    ) -> list[tuple[str, str, str | None, int, int]]:
+        """Agent, severity, attack_class, how many are open, and when the first was detected, us;
+        by agent, the most severe first."""
+        ...
+
+    def newest_figures(self, windows: Mapping[str, int]) -> Columns:
+        """By `agent_id`: `window_s`, and the sum over endpoints of every counter of the metrics
+        table, with `loss_segments` as metrics(); of one window each, given by its start."""
+        ...
+
+    def newest_latency(self, windows: Mapping[str, int]) -> Columns:
+        """By `agent_id`: `window_s`, `count`, `p50_us`, `p95_us`, `p99_us` of network latency in
+        one window each; agents without samples are absent."""
         ...
 
     def newest(self, scope: Scope) -> int | None:

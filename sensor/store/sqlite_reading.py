@@ -18,7 +18,9 @@ import numpy as np
 
 from sensor.errors import DamagedCapture
 from sensor.model.rows import AgentRow, ConnectionRow
+from sensor.store.dialect import Ask, Words
 from sensor.store.events import EventFilter, Events, Stored
+from sensor.store.fleet_reading import NETWORK_KIND, FleetReading
 from sensor.store.hour_cache import PIECE_US, HourCache
 from sensor.store.hours import HOUR_US
 from sensor.store.queries import open_readonly
@@ -34,6 +36,7 @@ from sensor.store.sqlite_words import (
     OF_HOURS,
     OUTER_HOURLY,
     Groups,
+    SqliteWords,
     add_figures,
     columns_of,
     folded,
@@ -53,7 +56,6 @@ BLOCKS_US = (24 * HOUR_US, 6 * HOUR_US)
 PARTS_US = (6 * HOUR_US, HOUR_US, PIECE_US)
 PIECE_S = PIECE_US // 1_000_000
 T = TypeVar("T")
-NETWORK_KIND = "tcp_rtt"
 BINS = ("bins_in", "bins_out", "bins_other")
 BINS_WEIGHT = 16  # of five minutes of bins, in other answers
 MOST_NEWS = 200_000  # new rows beyond which nothing that was kept is worth keeping
@@ -85,7 +87,7 @@ def in_order(groups: Groups) -> list[Latency]:
     return [groups[at] for at in sorted(groups, key=lambda at: (at[0], [t or "" for t in at[1]]))]
 
 
-class SqliteReading:
+class SqliteReading(FleetReading):
     """See reading.ReadingStore. One thread at a time; it may be another one each time.
 
     InputMissing and DamagedCapture as open_reader().
@@ -99,7 +101,8 @@ class SqliteReading:
         self._events = Events(self._db)
         self._runs_known: tuple[int, list[AgentRow]] | None = None  # PRAGMA data_version, runs
         info = self._db.execute("PRAGMA table_info(network_performance_metrics)")
-        self._window_sums = window_sums({row[1] for row in info})
+        self._columns = frozenset(row[1] for row in info)
+        self._window_sums = window_sums(self._columns)
         # boot_id: window_s of runs that are known for good
         self._usual: dict[str, int] = {} if cache is None else cache.usual
 
@@ -108,11 +111,16 @@ class SqliteReading:
 
     # ---- who and when
 
-    def agents(self, workspace_id: str | None = None) -> list[AgentRow]:
+    def agents(
+        self, workspace_id: str | None = None, agent_ids: Sequence[str] = ()
+    ) -> list[AgentRow]:
         runs = self._every_run()
-        if workspace_id is None:
-            return runs
-        return [run for run in runs if run.workspace_id == workspace_id]
+        if workspace_id is not None:
+            runs = [run for run in runs if run.workspace_id == workspace_id]
+        if agent_ids:
+            wanted = set(agent_ids)
+            runs = [run for run in runs if run.agent_id in wanted]
+        return runs
 
     def _every_run(self) -> list[AgentRow]:
         """Asked again when something was written since."""
@@ -141,10 +149,7 @@ class SqliteReading:
         return last, [Closed(*row[:3]) for row in rows]
 
     def _runs(self, scope: Scope) -> list[AgentRow]:
-        wanted = set(scope.agent_ids)
-        return [
-            run for run in self.agents(scope.workspace_id) if not wanted or run.agent_id in wanted
-        ]
+        return self.agents(scope.workspace_id, scope.agent_ids)
 
     def _who(self, scope: Scope) -> list[str]:
         return sorted({run.agent_id for run in self._runs(scope)})
@@ -679,6 +684,15 @@ class SqliteReading:
                                  "shield_known", "response_sum_us", "response_count"])  # fmt: skip
 
     # ---- SQL
+
+    def _words(self) -> Words:
+        return SqliteWords()
+
+    def _asked(self, sql: str, ask: Ask) -> list[Any]:
+        return self._all(sql, ask.values)
+
+    def _counters(self) -> frozenset[str]:
+        return self._columns
 
     @staticmethod
     def _keys(by: Sequence[str]) -> list[str]:

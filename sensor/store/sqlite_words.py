@@ -1,11 +1,14 @@
 """The words of SqliteReading: columns, sums and buckets in SQLite's SQL."""
 
+import json
 from collections.abc import Container, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensor.model.rows import MetricsRow
+from sensor.store.dialect import Ask, Words
 from sensor.store.hours import LOSS as HOUR_LOSS
 from sensor.store.hours import SUMS as HOUR_SUMS
 from sensor.store.reading import KEYS, Columns, Latency
@@ -174,3 +177,50 @@ def tens(texts: Sequence[str]) -> NDArray[np.int64]:
     """JSON arrays of ten numbers as one array."""
     joined = ",".join(texts).translate(BRACKETS)
     return np.fromstring(joined, np.int64, sep=",").reshape(-1, 10)
+
+
+class SqliteAsk(Ask):
+    def mark(self, name: str, kind: str) -> str:
+        return f":{name}"
+
+    def value(self, value: Any, kind: str) -> object:
+        return json.dumps(value) if isinstance(value, list) else value
+
+
+class SqliteWords(Words):
+    ask = SqliteAsk
+
+    def table(self, name: str) -> str:
+        return f"{name} AS t"
+
+    def column(self, name: str, kind: str) -> str:
+        return name
+
+    def micros(self, time: str) -> str:
+        return time
+
+    def real(self, number: str) -> str:
+        return number
+
+    def text(self, column: str) -> str:
+        return column
+
+    def among(self, column: str, mark: str) -> str:
+        return f"{column} IN (SELECT value FROM json_each({mark}))"  # noqa: S608 - a mark
+
+    def within(self, column: str, query: str) -> str:
+        return f"{column} IN ({query})"
+
+    def pairs(self, agents: str, times: str) -> str:
+        return (
+            "SELECT a.value AS agent_id, b.value AS newest"  # noqa: S608 - likewise
+            f" FROM json_each({agents}) AS a JOIN json_each({times}) AS b ON b.key = a.key"
+        )
+
+    def newest(self, table: str, who: str, seconds: int) -> str:
+        # CROSS JOIN: agents first, then the index.
+        return (
+            f"({who}) AS w CROSS JOIN {table} AS t ON t.agent_id = w.agent_id"
+            f" AND t.timestamp <= w.newest AND t.timestamp > w.newest - {seconds * SECOND_US}"
+            " WHERE 1"
+        )

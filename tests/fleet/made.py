@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import numpy as np
+
 from sensor.model.rows import (
     AgentRow,
     BandwidthSecond,
@@ -52,10 +54,10 @@ def window(
 ) -> WindowRows:
     """A window of agent `n`; every sample of latency is added to `samples`."""
     rows = []
+    pooled: list[int] = []
     for number, endpoint in enumerate(ENDPOINTS):
         drawn = [int(rng.lognormvariate(8 + number, 1)) + 1 for _ in range(rng.randrange(20))]
-        if samples is not None:
-            samples += drawn
+        pooled += drawn
         lost = None if endpoint.endswith("udp") else rng.randrange(3)
         rows.append(
             metrics(
@@ -65,6 +67,8 @@ def window(
                 workspace_id=f"w{n % 2}", bandwidth_usage_percent=1.5 if number else None,
             )
         )  # fmt: skip
+    if samples is not None:
+        samples += pooled
     seconds = [
         BandwidthSecond("", "", at + s * US, 1000 * (s + 1), 50, 0, 2, 1, 0, TEN, ZERO, ZERO)
         for s in range(2)
@@ -73,6 +77,12 @@ def window(
         LatencyHistogramRow("", "", at, window_s, "dns_response", 2, 5, 6.5, 5, 8, 8, 8,
                             histogram([5, 8]))
     ]  # fmt: skip
+    if pooled and n % 2:  # of the others the endpoints' histograms are all that there is
+        ranks = [int(np.percentile(pooled, p, method="inverted_cdf")) for p in (50, 95, 99)]
+        kinds.append(
+            LatencyHistogramRow("", "", at, window_s, "tcp_rtt", len(pooled), min(pooled),
+                                sum(pooled) / len(pooled), *ranks, max(pooled), histogram(pooled))
+        )  # fmt: skip
     quality = "degraded" if at % HOUR == 0 else "ok"
     health = CaptureHealthRow("", "", at, window_s, quality, 100, None, 3, 0, 1, 0, 0, 0, 0, 0, 0,
                               0.25, '{"bad_checksum": 1, "nul\\u0000": 2}')  # fmt: skip

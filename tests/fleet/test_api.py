@@ -19,6 +19,7 @@ WINDOWS = 130
 TIMEFRAMES = ("15m", "1h", "24h", "28d")
 NOT_JSON = {"/metrics"}
 MORE = {  # what an endpoint is asked besides its timeframes
+    "/agents": [("sort", "worst"), ("search", "HOST"), ("live", "false"), ("limit", 2)],
     "/analytics/network/security-threats": [("limit", 3), ("severity_threshold", "info")],
     "/analytics/network/{agent_id}/optimize-latency": [("target_p99_ms", 1)],
     "/analytics/network/{agent_id}/cdn": [("cdn_price_per_gb", 0.1), ("origin_price_per_gb", 0.2)],

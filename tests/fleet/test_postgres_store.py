@@ -244,7 +244,10 @@ def test_what_postgres_cannot_take_is_named_and_the_rest_arrives(
 ) -> None:
     path = host(tmp_path / "s.db", [1], 20)
     with closing(sqlite3.connect(path)) as local, local:
-        local.execute("UPDATE connections SET orig_ip = 'nonsense' WHERE seq % 5 = 0")
+        local.execute(
+            "UPDATE connections SET orig_ip = 'nonsense' WHERE seq IN"
+            " (SELECT seq FROM connections ORDER BY seq LIMIT 4)"
+        )
         bad = local.execute("SELECT count(*) FROM connections WHERE orig_ip = 'nonsense'")
         refused = bad.fetchone()[0]
     said: list[str] = []

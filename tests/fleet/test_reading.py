@@ -54,7 +54,16 @@ def central(path: str, central_url: str) -> Iterator[ReadingStore]:
 Question = Callable[[ReadingStore, Scope], Any]
 QUESTIONS: dict[str, Question] = {
     "agents": lambda s, w: s.agents(w.workspace_id),
+    "runs of some": lambda s, w: s.agents(w.workspace_id, w.agent_ids),
     "newest": lambda s, w: s.newest(w),
+    "newest runs": lambda s, w: s.newest_runs(w.workspace_id),
+    "newest runs of some": lambda s, w: s.newest_runs(None, w.agent_ids),
+    "newest health": lambda s, w: s.newest_health(900, w.workspace_id),
+    "newest health of some": lambda s, w: s.newest_health(300, None, w.agent_ids),
+    "open events of all": lambda s, w: s.open_events(w.workspace_id),
+    "open events of some": lambda s, w: s.open_events(None, w.agent_ids),
+    "newest figures": lambda s, w: s.newest_figures(newest_windows(s, w)),
+    "newest latency": lambda s, w: s.newest_latency(newest_windows(s, w)),
     "metrics": lambda s, w: s.metrics(w, None),
     "metrics by minute": lambda s, w: s.metrics(w, 60, ("agent_id",)),
     "metrics by endpoint and hour": lambda s, w: s.metrics(w, 3600, ("endpoint", "agent_id")),
@@ -81,6 +90,11 @@ QUESTIONS: dict[str, Question] = {
     "cdn": lambda s, w: s.cdn(w, ()),
     "cdn by place": lambda s, w: s.cdn(w, ("provider", "edge_location", "bucket")),
 }
+
+
+def newest_windows(store: ReadingStore, scope: Scope) -> dict[str, int]:
+    found = store.newest_health(900, scope.workspace_id, scope.agent_ids or None)
+    return dict(zip(found["agent_id"].tolist(), map(int, found["newest"]), strict=True))
 
 
 def which(scope: Scope) -> EventFilter:

@@ -6,6 +6,7 @@ import { useDashboard, useStore } from "../use";
 import { Icon, type IconName } from "./Icon";
 import { AgentPicker } from "./Picker";
 
+const ALL = "\u0000"; // no workspace is called so
 const NEXT_THEME: Record<Theme, Theme> = { auto: "light", light: "dark", dark: "auto" };
 const THEME_ICON: Record<Theme, IconName> = { auto: "auto", light: "sun", dark: "moon" };
 
@@ -17,6 +18,7 @@ export function Toolbar() {
   const agents = useStore((state) => state.agents.data) ?? [];
   const agent = useStore((state) => state.agent);
   const live = useStore((state) => state.live);
+  const isFleet = view.page === "fleet";
   const workspaces = [...new Set(agents.map((one) => one.workspace_id))];
   const workspace = agent?.workspace_id ?? view.workspace;
   const inside = agents.filter((one) => one.workspace_id === workspace);
@@ -33,11 +35,13 @@ export function Toolbar() {
         <label className="workspace">
           <span className="unseen">Workspace</span>
           <select
-            value={workspace ?? ""}
+            value={isFleet ? (view.workspace ?? ALL) : (workspace ?? "")}
             onChange={(event) => {
-              dashboard.show({ workspace: event.target.value, agent: null });
+              const { value } = event.target;
+              dashboard.show({ workspace: value === ALL ? null : value, agent: null });
             }}
           >
+            {isFleet && <option value={ALL}>all workspaces</option>}
             {workspaces.map((one) => (
               <option key={one ?? ""} value={one ?? ""}>
                 {one === null ? "no workspace" : clean(one, 60)}
@@ -50,9 +54,22 @@ export function Toolbar() {
         agents={inside}
         chosen={agent}
         onChoose={(one) => {
-          dashboard.show({ agent: one.agent_id, workspace: one.workspace_id });
+          dashboard.show({ page: "agent", agent: one.agent_id, workspace: one.workspace_id });
         }}
       />
+      {(agents.length > 1 || isFleet) && (
+        <button
+          type="button"
+          className="button"
+          aria-pressed={isFleet}
+          onClick={() => {
+            if (isFleet) dashboard.show({ page: "agent" });
+            else dashboard.show({ page: "fleet", workspace: null });
+          }}
+        >
+          Fleet
+        </button>
+      )}
       <LiveLight live={live} isLive={agent?.live ?? false} />
       <div className="ranges" role="group" aria-label="Time range">
         {RANGES.map((range) => (
