@@ -8,6 +8,8 @@ Several threads share an interface (PACKET_FANOUT): each has a socket and a ring
 kernel gives all packets of a connection to the same one.
 """
 
+import os
+import re
 import socket
 import struct
 from contextlib import suppress
@@ -106,6 +108,7 @@ class Interface:
                 blocks=ring_mib * (1 << 20) // BLOCK,
                 inherited=self.is_inherited,
                 hold=hold,
+                gso=tells_gso(),
             )
             if inherited is None:
                 self._socket.bind((name if name != ANY else "", ETH_P_ALL))
@@ -192,6 +195,15 @@ class Interface:
     def close(self) -> None:
         self.ring.close()
         self._socket.close()
+
+
+def tells_gso() -> bool:
+    """Whether the kernel can say of every frame how many packets offload joined in it.
+
+    PACKET_VNET_HDR is older, but before 6.2 a ring that asks for it does not get joined UDP.
+    """
+    major, minor = re.findall(r"\d+", os.uname().release)[:2]
+    return (int(major), int(minor)) >= (6, 2)
 
 
 def is_of(name: str, descriptor: socket.socket) -> bool:

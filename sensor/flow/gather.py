@@ -5,13 +5,13 @@ never wait for each other: they note how far they are, and whoever is last hands
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Generic, TypeVar
 
 from sensor._native.faces import Part, Rows, Window
-from sensor.flow.merge import Standing, standing
+from sensor.flow.merge import Standing, merge_windows, standing, without_standing
 
 SECOND_NS = 10**9
 BACK_NS = 3600 * SECOND_NS  # the clock was set back, as for the engines
@@ -59,11 +59,13 @@ class Gather(Generic[M]):
     ) -> None:
         """Called one at a time, by any of the threads.
 
-        window: with those shares that had a packet in it, and the standing of the others. flows:
-        before their window. parts: of one second, in the order of seconds.
+        window: of each share that has one, and the standing of the others; windows without packets
+        are added to the next that has some, as one engine does. flows: before their window. parts:
+        of one second, in the order of seconds.
         """
         self._shares: list[Share[M]] = [Share() for _ in range(shares)]
         self._seconds: dict[int, list[Part]] = {}
+        self._carried: Ended[M] | None = None  # what ended in windows without packets
         self._window, self._flows, self._parts = window, flows, parts
         self._lock = Lock()
 
@@ -98,6 +100,8 @@ class Gather(Generic[M]):
             for share in self._shares:
                 share.reached_ns = FOREVER_NS
             self._hand_on()
+            if self._carried is not None and self._carried.window["totals"].any():
+                self._window([self._carried], self._standings(()))
             for share in self._shares:
                 self._let_go(share)
 
@@ -128,16 +132,31 @@ class Gather(Generic[M]):
             whole = [head for head in heads if head.window["start_ns"] == start_ns]
             for ended in whole:
                 self._shares[ended.share].standing = standing(ended.window)
-            others = [
-                share.standing
-                for number, share in enumerate(self._shares)
-                if share.standing and number not in {ended.share for ended in whole}
-            ]
-            self._window(whole, others)
+            self._hand_on_window(whole)
             for ended in whole:
                 share = self._shares[ended.share]
                 share.waiting.popleft()
                 self._let_go(share)
+
+    def _hand_on_window(self, whole: list[Ended[M]]) -> None:
+        if not any(len(ended.window["seconds"]) for ended in whole):
+            windows = [without_standing(ended.window) for ended in whole]
+            if self._carried is not None:
+                windows.insert(0, self._carried.window)
+            self._carried = replace(whole[0], window=merge_windows(windows))
+            return
+        if self._carried is not None:
+            both = merge_windows([whole[0].window, self._carried.window])
+            whole = [replace(whole[0], window=both), *whole[1:]]
+            self._carried = None
+        self._window(whole, self._standings({ended.share for ended in whole}))
+
+    def _standings(self, without: Container[int]) -> list[Standing]:
+        return [
+            share.standing
+            for number, share in enumerate(self._shares)
+            if share.standing and number not in without
+        ]
 
     def _let_go(self, share: Share[M]) -> None:
         """Connections whose window before them is gone."""

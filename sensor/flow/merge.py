@@ -39,6 +39,13 @@ def standing(window: Window) -> Standing:
     }
 
 
+def without_standing(window: Window) -> Window:
+    """What happened in it only."""
+    return {
+        **window, "counters": {}, "anomalies": {}, "connections_open": 0, "established_open": 0,
+    }  # fmt: skip
+
+
 def merge_windows(windows: Sequence[Window], others: Sequence[Standing] = ()) -> Window:
     """`windows` have the same start, at least one; `others` are of engines without one."""
     first = windows[0]

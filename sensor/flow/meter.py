@@ -82,10 +82,10 @@ class Meter:
             start = monotonic()
         self.busy_s += monotonic() - start
 
-    def idle(self, now_ns: int, others_ns: int = 0) -> None:
-        """No packet of before `now_ns` is to come; `others_ns`: see Engine.idle."""
+    def idle(self, now_ns: int) -> None:
+        """No packet of before `now_ns` is to come."""
         start = monotonic()
-        while reason := self.engine.idle(now_ns, others_ns):
+        while reason := self.engine.idle(now_ns):
             self.busy_s += monotonic() - start
             self._answer(reason)
             start = monotonic()

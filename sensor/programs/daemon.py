@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from threading import Event, Lock, Thread
+from threading import Barrier, BrokenBarrierError, Event, Lock, Thread
 from time import monotonic, time_ns
 from uuid import uuid4
 
@@ -122,13 +122,10 @@ class Share:
     def __init__(
         self,
         interfaces: list[Interface | PortableInterface],
-        window_ns: int,
         capture: Capture,
         counting: Lock,
     ) -> None:
         self.interfaces = interfaces
-        self._window_ns = window_ns
-        self._others_ns = 0  # end of the window up to which an engine without packets goes
         self._is_drained = True  # of this turn: the rings were read to their ends
         self.health: Health
         self.meter: Meter
@@ -146,7 +143,7 @@ class Share:
             if interface.wait(wait_ms):
                 self._take(interface)
         if self._is_drained:  # else there are packets of before, and they move time
-            self._idle(before_ns - LATE_NS)
+            self.meter.idle(before_ns - LATE_NS)
             self.reached(before_ns - LATE_NS)
         if self.kept > self._let_go:
             self._let_go = self.kept
@@ -166,26 +163,17 @@ class Share:
         self._is_drained = False
         return newest
 
-    def _idle(self, now_ns: int) -> None:
-        """No packet of before `now_ns` is to come.
-
-        Where others share the agent's packets, an engine without one goes from window to window as
-        theirs do: to the end of each that has a packet, and into none that has not.
-        """
-        if self.meter.sharer is not None:
-            newest_ns = (self._capture.last_ns or 0) // self._window_ns * self._window_ns
-            if newest_ns >= self._others_ns and now_ns >= newest_ns:
-                self.meter.idle(now_ns, self._others_ns)
-                self._others_ns = newest_ns + self._window_ns
-        self.meter.idle(now_ns, self._others_ns)
-
-    def finish(self, deadline: float) -> None:
-        """What came before now, as far as there is time; then every connection ends."""
+    def drain(self, deadline: float) -> None:
+        """What came before now, as far as there is time."""
         now_ns = time_ns()
         for interface in self.interfaces:
             while monotonic() < deadline and interface.wait(RETIRE_MS):
                 if self._take(interface) > now_ns:
                     break
+
+    def finish(self, now_ns: int) -> None:
+        """No packet of before `now_ns` is to come: every connection ends."""
+        self.meter.idle(max(now_ns, self._capture.last_ns or 0))
         self.health.is_last = True
         self.meter.finish()
 
@@ -310,6 +298,8 @@ class Daemon:
         self.window_s = window_s
         workers = 1 + max(interface.share for plan in plans for interface in plan.interfaces)
         self._beats = [monotonic()] * workers
+        self._drained = Barrier(workers, self._note_drained)
+        self._drained_ns = 0  # the same for all shares, so that they end in the same window
         self.started_ns = time_ns()
         self._rules = rules
         self._limits = limits
@@ -373,7 +363,14 @@ class Daemon:
         finally:
             deadline = monotonic() + DRAIN_S
             for share in shares:
-                share.finish(deadline)
+                share.drain(deadline)
+            with suppress(BrokenBarrierError):  # another one failed before it came here
+                self._drained.wait(2 * DRAIN_S)
+            for share in shares:
+                share.finish(self._drained_ns)
+
+    def _note_drained(self) -> None:
+        self._drained_ns = time_ns() - LATE_NS
 
     def change_rules(self, rules: RuleSet) -> None:
         """Put rules in force, in the other thread."""
@@ -412,7 +409,6 @@ class Daemon:
         shares = [
             Share(
                 [i for i in plan.interfaces if i.share == worker],
-                self.window_s * 10**9,
                 run.capture,
                 counting,
             )
@@ -442,6 +438,7 @@ class Daemon:
                 features=True,
                 server_name=server_name,
                 names_of=first,
+                in_step=len(shares) > 1,
             )
             first = first or engine
             if lane.gather is None:

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sensor import config
-from sensor.capture.live import Interface, Wanted, is_up
+from sensor.capture.live import Interface, Wanted, is_up, tells_gso
 from sensor.config import Config
 from sensor.errors import NoPermission, SensorError
 from sensor.model.text import printable
@@ -139,7 +139,7 @@ def faces(settings: Config) -> Iterator[Finding]:
         if ethtool(name, FLAGS) & LRO:
             text = "LRO is on: the card joins packets, counts are of joined ones"
             yield Finding(about, "note", text, f"ethtool -K {name} lro off")
-        elif ethtool(name, GRO):
+        elif ethtool(name, GRO) and not tells_gso():
             text = "GRO is on: the kernel joins TCP segments; octets are right, packets are fewer"
             yield Finding(
                 about, "note", text, f"ethtool -K {name} gro off, if packets must be exact"

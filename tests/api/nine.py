@@ -10,7 +10,6 @@ from tests.api.made import MINUTE
 from tests.fleet.made import agent_id, boot_id
 from tests.unit.store.made import T0, US, agent, event, histogram, metrics
 
-NOW = time.time_ns() // 1000
 NAMES = ("attacked", "bothered", "losing", "leaky", "dead", "Fine", "noted", "capture", "empty")
 DEAD_S = 7200
 EVENTS = {"attacked": ("critical", "medium"), "bothered": ("medium",), "noted": ("low",)}
@@ -22,16 +21,16 @@ EXPECTED = {
 SAMPLES = [1000, 2000, 3000, 40_000]
 
 
-def last_of(name: str) -> int:
-    return {"capture": T0, "dead": NOW - DEAD_S * US}.get(name, NOW - 20 * US)
+def last_of(name: str, now: int) -> int:
+    return {"capture": T0, "dead": now - DEAD_S * US}.get(name, now - 20 * US)
 
 
-def windows(n: int, name: str, run: Any) -> Iterator[WindowRows]:
+def windows(last: int, name: str, run: Any) -> Iterator[WindowRows]:
     """Twenty minutes, and the daemon's ten seconds after them: of these only fifteen count."""
     ids = {"agent_id": run.agent_id, "boot_id": run.boot_id}
     dropped = None if name == "capture" else DROPPED.get(name, 0)
     for k in range(20, -1, -1):
-        at = last_of(name) - k * MINUTE - 30 * US
+        at = last - k * MINUTE - 30 * US
         for window_s in (60, 10) if k == 0 else (60,):
             flag = "degraded" if dropped else "ok"
             health = CaptureHealthRow(run.agent_id, run.boot_id, at, window_s, flag, 1000, dropped,
@@ -47,9 +46,10 @@ def windows(n: int, name: str, run: Any) -> Iterator[WindowRows]:
 
 
 def fill(path: str) -> None:
+    now = time.time_ns() // 1000  # when the test begins, not when it was collected
     with SqliteStore(path) as store:
         for n, name in enumerate(NAMES):
-            last = last_of(name)
+            last = last_of(name, now)
             run = agent(last, boot=boot_id(n), source="replay" if name in ("capture", "empty")
                         else "live")._replace(
                 agent_id=agent_id(n), hostname=name, workspace_id=f"w{n % 2}",
@@ -60,7 +60,7 @@ def fill(path: str) -> None:
             if name == "empty":
                 store.write_window(WindowRows(run))
                 continue
-            for window in windows(n, name, run):
+            for window in windows(last, name, run):
                 store.write_window(window)
             made = [
                 event(10 * n + k, last, severity=severity, agent_id=run.agent_id)._replace(

@@ -27,6 +27,7 @@ from sensor._native.flow cimport (
     LEAF_DNS, LEAF_GRPC, LEAF_HTTP, LEAF_HTTPS, LEAF_ICMP, LEAF_OTHER, LEAF_OTHER_TCP,
     LEAF_OTHER_UDP, LEAF_QUIC, LEAF_WEBSOCKET, Flow)
 from sensor._native.histogram cimport hist_record
+from sensor._native.packet cimport Packet, wire_packets
 from sensor._native.sink cimport L_TCP_RTT, NAME_DNS, NAME_MAX, AppSink
 from sensor._native.window cimport (
     ENDPOINTS, SECONDS, SIDE_IN, SIDE_OTHER, SIDE_OUT, EndpointRow, SecondRow, Window,
@@ -78,20 +79,23 @@ cdef inline void bin_turn(Core* c) noexcept nogil:
         c.bin_end_ns = c.second_end_ns - NS_PER_SECOND + (c.bin + 1) * <uint64_t> NS_PER_TICK
 
 
-cdef inline void count_side(Core* c, int side, uint32_t octets) noexcept nogil:
+cdef inline void count_side(Core* c, int side, uint32_t octets,
+                            uint32_t packets) noexcept nogil:
     cdef SecondRow* s = &c.now.seconds[c.now.n_seconds - 1]
     s.bytes[side] += octets
-    s.packets[side] += 1
+    s.packets[side] += packets
     s.bins[side][c.bin] += octets
 
 
-cdef inline void count_sent(Core* c, uint8_t role, bint sent, uint32_t octets) noexcept nogil:
-    count_side(c, SIDE_OTHER if role == 0 or role == 3 else (SIDE_OUT if sent else SIDE_IN), octets)
+cdef inline void count_sent(Core* c, uint8_t role, bint sent, uint32_t octets,
+                            uint32_t packets) noexcept nogil:
+    count_side(c, SIDE_OTHER if role == 0 or role == 3 else (SIDE_OUT if sent else SIDE_IN), octets,
+               packets)
     if sent:
-        c.now.totals[<int> C_PACKETS_SENT] += 1
+        c.now.totals[<int> C_PACKETS_SENT] += packets
         c.now.totals[<int> C_BYTES_SENT] += octets
     else:
-        c.now.totals[<int> C_PACKETS_RECEIVED] += 1
+        c.now.totals[<int> C_PACKETS_RECEIVED] += packets
         c.now.totals[<int> C_BYTES_RECEIVED] += octets
 
 
@@ -248,33 +252,45 @@ cdef inline void network_sample(Core* c, Flow* f, int acker, uint64_t ns) noexce
         w.peers[f.peer].latency_sum_ns += ns
 
 
-cdef inline void count_packet(Core* c, Flow* f, bint from_orig, uint32_t octets) noexcept nogil:
+cdef inline void count_packet(Core* c, Flow* f, bint from_orig, uint32_t octets,
+                              uint32_t packets) noexcept nogil:
     # Every packet of a flow passes here once; the caller has added it to its Half already or not
     # at all: an unsettled flow is counted by its halves.
     cdef bint sent = is_sent(f.role, from_orig)
     cdef EndpointRow* e
     cdef Window* w = c.now
-    count_sent(c, f.role, sent, octets)
+    count_sent(c, f.role, sent, octets, packets)
     if f.endpoint >> 16 != c.epoch:
         if f.endpoint == 0:
             return
         settle_endpoint(c, f)
     e = &w.endpoints[f.endpoint & 0xffff]
     if sent:
-        e.n[<int> C_PACKETS_SENT] += 1
+        e.n[<int> C_PACKETS_SENT] += packets
         e.n[<int> C_BYTES_SENT] += octets
     else:
-        e.n[<int> C_PACKETS_RECEIVED] += 1
+        e.n[<int> C_PACKETS_RECEIVED] += packets
         e.n[<int> C_BYTES_RECEIVED] += octets
     w.leaf_bytes[f.leaf] += octets
-    w.leaf_packets[f.leaf] += 1
+    w.leaf_packets[f.leaf] += packets
     w.peers[f.peer].bytes += octets
-    w.peers[f.peer].packets += 1
+    w.peers[f.peer].packets += packets
+
+
+cdef inline void count_joined(Core* c, Flow* f, uint8_t side, const Packet* p) noexcept nogil:
+    # A frame that offload made was counted as one packet; the wire carries the others too, each
+    # with the headers of this one.
+    cdef uint32_t more = wire_packets(p) - 1
+    cdef uint32_t octets = more * (p.wire_len - p.payload_len) if p.wire_len > p.payload_len else 0
+    if more:
+        f.half[side].packets += more
+        f.half[side].wire += octets
+        count_packet(c, f, side == 0, octets, more)
 
 
 cdef inline void count_stray(Core* c, uint32_t octets, uint8_t leaf) noexcept nogil:
     # A packet without a flow: it belongs to nobody, but the line carried it.
-    count_side(c, SIDE_OTHER, octets)
+    count_side(c, SIDE_OTHER, octets, 1)
     c.now.leaf_bytes[leaf] += octets
     c.now.leaf_packets[leaf] += 1
 

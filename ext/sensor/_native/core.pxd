@@ -70,6 +70,7 @@ cdef struct Core:
     uint32_t bin
     uint32_t epoch
     bint started
+    bint in_step                   # windows follow each other, those without packets too
     uint32_t group_n               # packets decoded ahead, and how many of them were looked up
     uint32_t group_at
     uint32_t initials_left         # Initials that may still be read in this second

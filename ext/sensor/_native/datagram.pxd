@@ -1,7 +1,7 @@
 # UDP and ICMP: connections by flow semantics (Zeek).
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from sensor._native.account cimport (count_at, count_packet, count_stray, leaf_of, settle_endpoint,
-                                     sink_flush)
+from sensor._native.account cimport (
+    count_at, count_joined, count_packet, count_stray, leaf_of, settle_endpoint, sink_flush)
 from sensor._native.app cimport APP_ICMP
 from sensor._native.app_dispatch cimport app_datagram
 from sensor._native.app_echo cimport echo_message
@@ -14,7 +14,7 @@ from sensor._native.features cimport (
     F_ICMP_ECHO, F_ICMP_ERROR, F_ICMP_OTHER, F_ICMP_REPLY_STRAY, F_SYN_FAILED, F_SYN_REFUSED,
     Feature)
 from sensor._native.flow cimport (
-    FLOW_FRAGMENTS, FLOW_TRUNCATED, FLOW_TUNNELLED, FLOW_TURNED, TTL_LOOKS, Flow, Half)
+    FLOW_FRAGMENTS, FLOW_GSO, FLOW_TRUNCATED, FLOW_TUNNELLED, FLOW_TURNED, TTL_LOOKS, Flow, Half)
 from sensor._native.half_open cimport (
     HO_JUDGED, HO_RST_ORIG, HO_RST_RESP, HO_SYNACK, HO_UNREACHABLE, HalfOpen, half_open_find)
 from sensor._native.lifecycle cimport flow_new
@@ -139,7 +139,10 @@ cdef inline void datagram_packet(Core* c, const Packet* p) noexcept nogil:
         f.flags |= ((FLOW_TRUNCATED if p.flags & PKT_CUT else 0)
                     | (FLOW_TUNNELLED if p.flags & PKT_TUNNELLED else 0)
                     | (FLOW_FRAGMENTS if p.flags & PKT_FRAGMENT else 0))
-    count_packet(c, f, side == 0, p.wire_len)
+    count_packet(c, f, side == 0, p.wire_len, 1)
+    if p.gso_size:
+        f.flags |= FLOW_GSO
+        count_joined(c, f, side, p)
     if c.detect != NULL:
         datagram_tell(c, f, side, p)
     if p.flags & PKT_LATER_FRAGMENT:

@@ -28,7 +28,7 @@ from sensor._native.link cimport LINK_ETHERNET, link_step, wifi_step
 from sensor._native.packet cimport (
     DECODE_ARP, DECODE_CDP, DECODE_LLDP, DECODE_NO_FLOW, DECODE_OK, DecodeResult, Packet, PKT_ECN_CE, PKT_GSO,
     PKT_LATER_FRAGMENT, PKT_TUNNELLED, PKT_V6)
-from sensor._native.source cimport RawPacket
+from sensor._native.source cimport RAW_GSO_TOLD, RawPacket
 from sensor._native.span cimport (
     Span, span_be16, span_be32, span_be64, span_from, span_has, span_of, span_u8,
 )
@@ -78,6 +78,13 @@ cdef inline Layer protocol_step(Decoder* d, Walk* w, Packet* out) noexcept nogil
     elif p not in (46, 59, 88, 89, 103, 112):    # RSVP, none (IPv6), EIGRP, OSPF, PIM, VRRP
         return unsupported(d, w, A_UNSUPPORTED_IP_PROTOCOL)
     return ends(w, DECODE_NO_FLOW)
+
+
+cdef inline void note_joined(Decoder* d, const RawPacket* raw, Packet* out) noexcept nogil:
+    # Is it one frame of several packets? Where nobody tells, its length does.
+    if SENSOR_RARE(raw.gso_size or (raw.len > GSO_FROM and not raw.flags & RAW_GSO_TOLD)):
+        out.flags |= PKT_GSO
+        note(d, A_GSO)
 
 
 cdef inline DecodeResult decode_walk(Decoder* d, const RawPacket* raw, Packet* out) noexcept nogil:
@@ -134,9 +141,7 @@ cdef inline DecodeResult decode_walk(Decoder* d, const RawPacket* raw, Packet* o
         fragment_remember(d, &w, out)
     if w.depth:
         out.flags |= PKT_TUNNELLED
-    if out.wire_len > GSO_FROM:
-        out.flags |= PKT_GSO
-        note(d, A_GSO)
+    note_joined(d, raw, out)
     out.ttl = w.ttl
     out.vlan = w.vlan
     out.depth = w.depth
@@ -151,17 +156,15 @@ cdef inline bint straight(const Span* s, uint32_t head, uint8_t proto) noexcept 
             and not tunnel_port(span_be16(s, head + 2)))
 
 
-cdef inline DecodeResult straight_on(Decoder* d, Packet* out, const Span* s, uint32_t head,
-                                     uint32_t total, uint8_t proto, uint64_t s0, uint64_t s1,
+cdef inline DecodeResult straight_on(Decoder* d, const RawPacket* raw, Packet* out, const Span* s,
+                                     uint32_t head, uint32_t total, uint8_t proto, uint64_t s0, uint64_t s1,
                                      uint64_t d0, uint64_t d1) noexcept nogil:
     # `s`: from the IP header, `head` octets of it captured; `total`: octets of the IP packet.
     cdef Span body = span_from(s, head)
     total -= head
     if body.n > total:
         body.n = total
-    if out.wire_len > GSO_FROM:
-        out.flags |= PKT_GSO
-        note(d, A_GSO)
+    note_joined(d, raw, out)
     out.depth = 0
     if proto == 6:
         return tcp_decode(d, out, &body, total, s0, s1, d0, d1)
@@ -177,6 +180,7 @@ cdef inline DecodeResult decode(Decoder* d, const RawPacket* raw, Packet* out) n
     cdef uint16_t kind
     out.ts_ns = raw.ts_ns
     out.wire_len = raw.len
+    out.gso_size = raw.gso_size
     d.counts[<int> DC_FRAMES] += 1
     if SENSOR_RARE(raw.link != LINK_ETHERNET or not span_has(&s, 54) or raw.len < raw.caplen):
         return decode_walk(d, raw, out)
@@ -197,7 +201,7 @@ cdef inline DecodeResult decode(Decoder* d, const RawPacket* raw, Packet* out) n
             d.counts[<int> DC_VLAN] += at != 14
             out.flags = PKT_ECN_CE if span_u8(&s, 1) & 3 == ECN_CE else 0
             out.ttl = span_u8(&s, 8)
-            return straight_on(d, out, &s, IPV4_HEADER, total, span_u8(&s, 9),
+            return straight_on(d, raw, out, &s, IPV4_HEADER, total, span_u8(&s, 9),
                                0, mapped_ipv4(span_be32(&s, 12)), 0, mapped_ipv4(span_be32(&s, 16)))
     elif kind == 0x86dd and span_has(&s, IPV6_HEADER):
         total = span_be16(&s, 4) + IPV6_HEADER
@@ -207,7 +211,7 @@ cdef inline DecodeResult decode(Decoder* d, const RawPacket* raw, Packet* out) n
             d.counts[<int> DC_VLAN] += at != 14
             out.flags = PKT_V6 | (PKT_ECN_CE if span_u8(&s, 1) >> 4 & 3 == ECN_CE else 0)
             out.ttl = span_u8(&s, 7)
-            return straight_on(d, out, &s, IPV6_HEADER, total, span_u8(&s, 6),
+            return straight_on(d, raw, out, &s, IPV6_HEADER, total, span_u8(&s, 6),
                                span_be64(&s, 8), span_be64(&s, 16), span_be64(&s, 24),
                                span_be64(&s, 32))
     return decode_walk(d, raw, out)

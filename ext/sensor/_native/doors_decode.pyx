@@ -53,6 +53,7 @@ cdef class Decoding:
         raw.link = link
         raw.interface = 0
         raw.flags = 0
+        raw.gso_size = 0
         with nogil:
             r = decode(self.d, &raw, &p)
         copied = p.payload[:p.captured] if r == DECODE_OK else b""

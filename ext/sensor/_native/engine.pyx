@@ -81,6 +81,8 @@ cdef class Engine:
     at most 4), gives the server name or None; without it QUIC has no names.
     names_of: an engine in another thread that gets another share of the same packets, with the same
     secret: what either learns from DNS, both know.
+    in_step: windows follow each other, those without packets too, so that those of engines which share
+    packets fit together.
     """
 
     cdef Core* c
@@ -92,7 +94,7 @@ cdef class Engine:
 
     def __cinit__(self, *, local=(), uint64_t window_ns=60_000_000_000, uint32_t flows=262144,
                   uint32_t half_open=131072, bytes secret=None, bint keep_rows=True, bint features=False,
-                  server_name=None, Engine names_of=None):
+                  server_name=None, Engine names_of=None, bint in_step=False):
         if secret is None:
             secret = os.urandom(40)
         if len(secret) != 40:
@@ -106,6 +108,7 @@ cdef class Engine:
                           NULL if names_of is None else names_of.c.names)
         if self.c == NULL:
             raise MemoryError("no memory for the flow tables")
+        self.c.in_step = in_step
         self.server_name = server_name
         self.initials = {}
         self.health_before = {}
@@ -152,15 +155,14 @@ cdef class Engine:
                 return why
             self.read_names()
 
-    def idle(self, uint64_t now_ns, uint64_t others_ns=0) -> int:
+    def idle(self, uint64_t now_ns) -> int:
         """No packet is to come from before `now_ns`: the second and the window end in their time.
 
-        For live capture; returns what feed() does; call again until 0. others_ns: where other engines
-        get packets of the same agent, the end of the newest window in which there were any.
+        For live capture; returns what feed() does; call again until 0.
         """
         cdef int why
         with nogil:
-            why = pump_idle(self.c, now_ns, others_ns)
+            why = pump_idle(self.c, now_ns)
         return why
 
     cdef read_names(self):

@@ -45,6 +45,7 @@ cdef class Merger:
 
     cdef Detect* d
     cdef dict standing           # by share: its services, as they stood after its last second
+    cdef dict handshakes         # by share: seen from both sides and from one, after its last second
 
     def __cinit__(self, bytes secret):
         cdef uint64_t words[5]
@@ -55,6 +56,7 @@ cdef class Merger:
         if self.d == NULL:
             raise MemoryError("no memory for the tables of detection")
         self.standing = {}
+        self.handshakes = {}
 
     def __dealloc__(self):
         detect_free(self.d)
@@ -77,7 +79,6 @@ cdef class Merger:
         cdef int k
         start_ns = min(part["start_ns"] for part in parts)
         detect_begin(d, start_ns, NS_PER_SECOND)
-        d.two_way = d.one_way = 0
         for k in range(<int> TABLES):
             d.table[k].admit_left = d.table[k].capacity    # they were admitted where they came from
             gauges_clear(&d.table[k])
@@ -88,8 +89,9 @@ cdef class Merger:
             clients = part["dhcp_clients"]
             hll_merge(&d.dhcp_clients, <const Hll*> &clients[0])
             d.dhcp_requests += <uint32_t> part["dhcp_requests"]
-            d.two_way += <uint32_t> part["two_way"]
-            d.one_way += <uint32_t> part["one_way"]
+            self.handshakes[part["share"]] = (part["two_way"], part["one_way"])
+        d.two_way = sum(both for both, _ in self.handshakes.values())
+        d.one_way = sum(one for _, one in self.handshakes.values())
         for slots in self.standing.values():
             self.add(<int> T_SERVICE, slots)
         for part in parts:

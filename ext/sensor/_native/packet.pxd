@@ -37,7 +37,7 @@ cdef enum PacketFlag:
     PKT_LATER_FRAGMENT = 4     # no transport header here; ports from the fragment table, or 0
     PKT_TUNNELLED = 8          # at least one encapsulation was removed
     PKT_CUT = 16               # the snaplen cut the payload: captured < payload_len
-    PKT_GSO = 32               # super-segment made by offload (longer than the link's MTU)
+    PKT_GSO = 32               # super-segment made by offload: the kernel says so, or its length
     PKT_TIMESTAMP = 64         # ts_val and ts_ecr are set
     PKT_QUOTE = 128            # ICMP error: `quoted_key` names the packet it complains about
     PKT_ECN_CE = 256           # congestion experienced
@@ -68,9 +68,17 @@ cdef struct Packet:
     uint8_t icmp_type
     uint8_t icmp_code
     uint8_t depth              # encapsulations removed
+    uint16_t gso_size          # payload octets of each packet on the wire; 0: unknown, or it is one
     uint64_t quoted_key[5]     # PKT_QUOTE only, same form as `key`
     uint32_t quoted_hash
     uint8_t quoted_dir
+
+
+cdef inline uint32_t wire_packets(const Packet* p) noexcept nogil:
+    # How many packets of the wire it is.
+    if p.gso_size == 0 or p.payload_len <= p.gso_size:
+        return 1
+    return (p.payload_len + p.gso_size - 1) // p.gso_size
 
 
 cdef extern from *:

@@ -30,10 +30,11 @@ from sensor._native.tag_index cimport (
     Bucket, ctz, index_bucket, index_prefetch, sensor_bucket_match, tag_of)
 from sensor._native.tcp_flow cimport tcp_packet
 from sensor._native.timer_wheel cimport NIL, WHEEL_SLOTS, wheel_insert, wheel_remove
-from sensor._native.window cimport window_clear, window_is_empty
+from sensor._native.window cimport window_clear
 
 cdef enum:
     HOUR_S = 3600
+    STEPS = 64                 # empty windows in a row; after a longer pause time jumps
 
 
 cdef inline bint rows_full(const Core* c) noexcept nogil:
@@ -125,6 +126,8 @@ cdef inline void core_swap_window(Core* c) noexcept nogil:
     c.sink.status = c.now.status
     c.now.start_ns = c.window_end_ns
     c.now.end_ns = c.window_end_ns + c.window_ns
+    if c.in_step:
+        c.window_end_ns = c.now.end_ns
 
 
 cdef inline void core_rewind(Core* c, uint64_t ts) noexcept nogil:
@@ -222,6 +225,11 @@ cdef inline void decode_ahead(Core* c, const RawPacket* raw, uint32_t n) noexcep
                 sensor_prefetch(line + 192)
 
 
+cdef inline bint next_in_step(const Core* c, uint64_t ts) noexcept nogil:
+    # Does the window without packets end before `ts`, and others before that?
+    return c.in_step and c.window_end_ns <= ts < c.window_end_ns + STEPS * c.window_ns
+
+
 cdef inline int pump(Core* c, const RawPacket* raw, uint32_t n, uint32_t* at) noexcept nogil:
     cdef uint64_t ts
     cdef uint32_t before
@@ -243,7 +251,7 @@ cdef inline int pump(Core* c, const RawPacket* raw, uint32_t n, uint32_t* at) no
             c.backwards = 0
             if ts + HOUR_S * <uint64_t> NS_PER_SECOND < c.clock_ns:
                 core_rewind(c, ts)
-        if c.now.n_seconds == 0:
+        if c.now.n_seconds == 0 and not next_in_step(c, ts):
             window_begin(c, ts if ts > c.clock_ns else c.clock_ns)
         if ts >= c.tick_end_ns:
             why = advance(c, ts)
@@ -254,19 +262,16 @@ cdef inline int pump(Core* c, const RawPacket* raw, uint32_t n, uint32_t* at) no
         decode_ahead(c, raw + at[0], n - at[0])
 
 
-cdef inline int pump_idle(Core* c, uint64_t ts, uint64_t others_ns) noexcept nogil:
+cdef inline int pump_idle(Core* c, uint64_t ts) noexcept nogil:
     # No packet came up to `ts`: the window that has some ends in its time. As advance(). An empty
-    # one waits for its first packet, as in a replay, so that both give the same windows; where
-    # other engines get packets too, time goes on to `others_ns`, the end of their newest window.
-    if not c.started:
+    # one waits for its first packet, as in a replay, so that both give the same windows.
+    if not c.started or ts < c.tick_end_ns:
         return 0
     if c.now.n_seconds == 0:
-        if ts > others_ns:
-            ts = others_ns
-        if ts >= c.tick_end_ns and window_is_empty(c.now):
+        if not c.in_step:
+            return 0
+        if ts >= c.window_end_ns and not next_in_step(c, ts):
             window_open(c, ts)
-    if ts < c.tick_end_ns:
-        return 0
     return advance(c, ts)
 
 

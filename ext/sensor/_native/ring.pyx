@@ -12,7 +12,8 @@ See packet(7) and the kernel's Documentation/networking/packet_mmap.rst. Made fr
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport UINT64_MAX, int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset, strerror
-from sensor._native.source cimport BATCH_MAX, RAW_OUTGOING, PacketSource, RawPacket
+from sensor._native.source cimport (
+    BATCH_MAX, RAW_GSO_TOLD, RAW_OUTGOING, PacketSource, RawPacket)
 
 cdef extern from "poll.h" nogil:
     struct pollfd:
@@ -39,6 +40,7 @@ cdef extern from "arpa/inet.h" nogil:
 cdef extern from "linux/if_packet.h" nogil:
     int SOL_PACKET "263"
     int PACKET_VERSION, PACKET_RX_RING, PACKET_RESERVE, PACKET_STATISTICS, TPACKET_V3
+    int PACKET_VNET_HDR
     int TP_STATUS_USER, TP_STATUS_KERNEL, TP_STATUS_VLAN_VALID, TP_STATUS_VLAN_TPID_VALID
     int PACKET_OUTGOING
     struct tpacket_req3:
@@ -78,6 +80,12 @@ cdef extern from "linux/if_packet.h" nogil:
         uint16_t sll_hatype
         uint8_t sll_pkttype
 
+cdef extern from "linux/virtio_net.h" nogil:
+    struct virtio_net_hdr:
+        uint8_t gso_type
+        uint16_t gso_size
+    int VIRTIO_NET_HDR_GSO_NONE
+
 cdef extern from *:
     """
     #define SENSOR_LOAD_ACQUIRE(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
@@ -92,6 +100,7 @@ cdef enum:
     FRAME_SIZE = 2048          # only divides blocks here: V3 packs frames by their own length
     LOOK_MS = 20               # between two looks while poll() cannot tell
     VLAN_TAG = 4
+    ROOM = 6                   # before a frame: a VLAN tag, and IP aligned behind a virtio_net_hdr
     MAC_PAIR = 12
     # ARPHRD_ of <linux/if_arp.h> and the LINKTYPE_ that its frames have
     HATYPE_ETHER = 1
@@ -130,6 +139,7 @@ cdef class Ring(PacketSource):
     multiple of the page size; blocks: how many; retire_ms: how long a block may wait to be full.
     inherited: the socket has such a ring already; begin with the oldest packets in it. hold: keep
     blocks until release() says that what was in them is safe, as long as half of the ring is free.
+    gso: ask how many packets offload joined in each frame (a kernel before 6.2 drops joined UDP then).
 
     OSError when the kernel refuses.
     """
@@ -142,6 +152,7 @@ cdef class Ring(PacketSource):
     cdef uint32_t block              # the next, or the one we are in
     cdef uint32_t left               # packets in it that were not delivered
     cdef bint used_up                # it was delivered to its end, in the current batch
+    cdef bint has_vnet_hdr           # each frame has one before it
     cdef uint64_t keep               # blocks that may wait for release()
     cdef uint64_t keep_now           # 0 while more come in between two release() than may wait
     cdef uint64_t returned           # blocks given back to the kernel
@@ -160,9 +171,12 @@ cdef class Ring(PacketSource):
     cdef readonly uint64_t freezes         # kernel: times that the ring was full
 
     def __cinit__(self, int fd, *, uint32_t block_size=1 << 17, uint32_t blocks=256,
-                  uint32_t retire_ms=100, bint inherited=False, bint hold=False):
+                  uint32_t retire_ms=100, bint inherited=False, bint hold=False,
+                  bint gso=False):
         cdef int version = TPACKET_V3
-        cdef unsigned int reserve = VLAN_TAG
+        cdef int yes = 1
+        cdef unsigned int size = sizeof(yes)
+        cdef unsigned int reserve = ROOM
         cdef tpacket_req3 wanted
         self.fd = fd
         self.block_size = block_size
@@ -179,7 +193,12 @@ cdef class Ring(PacketSource):
         if not inherited:
             self.set(PACKET_VERSION, &version, sizeof(version))
             self.set(PACKET_RESERVE, &reserve, sizeof(reserve))
+            if gso:
+                self.set(PACKET_VNET_HDR, &yes, sizeof(yes))
             self.set(PACKET_RX_RING, &wanted, sizeof(wanted))
+        if getsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &yes, &size):
+            raise OSError(errno, strerror(errno).decode())
+        self.has_vnet_hdr = yes != 0
         memory = mmap(NULL, self.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
         if memory == MAP_FAILED:
             raise OSError(errno, strerror(errno).decode())
@@ -328,6 +347,7 @@ cdef class Ring(PacketSource):
         cdef uint8_t* end = self.memory + <size_t> (self.block + 1) * self.block_size
         cdef uint8_t* frame
         cdef const sockaddr_ll* ll
+        cdef const virtio_net_hdr* vnet
         cdef RawPacket* p = &self.packets[self.n]
         frame = <uint8_t*> h + h.tp_mac
         if <uint8_t*> h + SENSOR_TPACKET_ALIGN(sizeof(tpacket3_hdr)) + sizeof(sockaddr_ll) > end or (
@@ -347,6 +367,13 @@ cdef class Ring(PacketSource):
             return
         p.caplen = h.tp_snaplen
         p.len = h.tp_len
+        p.gso_size = 0
+        p.flags = RAW_OUTGOING if ll.sll_pkttype == PACKET_OUTGOING else 0
+        if self.has_vnet_hdr:                                # read before the tag is written over it
+            vnet = <const virtio_net_hdr*> (frame - sizeof(virtio_net_hdr))
+            p.flags = p.flags | RAW_GSO_TOLD
+            if vnet.gso_type != VIRTIO_NET_HDR_GSO_NONE:
+                p.gso_size = vnet.gso_size
         if h.tp_status & TP_STATUS_VLAN_VALID and h.tp_snaplen >= MAC_PAIR:
             frame = put_vlan_back(frame, h)
             p.caplen += VLAN_TAG
@@ -354,7 +381,6 @@ cdef class Ring(PacketSource):
         p.data = frame
         p.link = link_of(ll.sll_hatype)
         p.interface = <uint16_t> ll.sll_ifindex
-        p.flags = RAW_OUTGOING if ll.sll_pkttype == PACKET_OUTGOING else 0
         self.delivered = self.delivered + 1
         self.wire_bytes = self.wire_bytes + p.len
         self.n = self.n + 1

@@ -9,6 +9,7 @@ cdef enum:
 
 cdef enum RawFlags:
     RAW_OUTGOING = 1           # the host sent it (known for live capture only)
+    RAW_GSO_TOLD = 2           # `gso_size` is known
 
 
 cdef struct RawPacket:
@@ -18,7 +19,8 @@ cdef struct RawPacket:
     uint32_t len               # octets on the wire
     uint16_t link              # LINKTYPE_ number
     uint16_t interface         # index of the capture interface
-    uint32_t flags
+    uint16_t flags
+    uint16_t gso_size          # payload octets of each packet that offload joined; 0: it is one
 
 
 cdef struct Totals:            # of the batches since somebody asked

@@ -1,7 +1,7 @@
 # One TCP segment: attempt, new connection, mid-stream pickup, or a segment of a known flow.
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 from sensor._native.account cimport (
-    count_at, count_packet, count_sent, count_stray, is_sent, network_sample)
+    count_at, count_joined, count_packet, count_sent, count_stray, is_sent, network_sample)
 from sensor._native.app cimport APP_OTHER, APP_SSH, APP_TLS, APP_UNKNOWN
 from sensor._native.app_dispatch cimport app_gap, app_segment
 from sensor._native.attempts cimport (
@@ -27,7 +27,7 @@ from sensor._native.histogram cimport hist_record
 from sensor._native.lifecycle cimport flow_end, flow_new, idle_limit_ns
 from sensor._native.packet cimport (
     PKT_CUT, PKT_FRAGMENT, PKT_GSO, PKT_LATER_FRAGMENT, PKT_TIMESTAMP, PKT_TUNNELLED, TCP_ACK,
-    TCP_FIN, TCP_RST, TCP_SYN, Packet)
+    TCP_FIN, TCP_RST, TCP_SYN, Packet, wire_packets)
 from sensor._native.seq cimport seq_diff
 from sensor._native.sink cimport (
     L_TCP_ACK, L_TCP_HANDSHAKE, L_TCP_HANDSHAKE_ORIGINATOR, L_TCP_HANDSHAKE_RESPONDER)
@@ -67,7 +67,7 @@ cdef inline void syn_new(Core* c, const Packet* p) noexcept nogil:
     c.opened[0] += 1
     c.now.totals[<int> C_CONNECTIONS_NEW] += 1
     e = attempt_new(c, p)
-    count_sent(c, e.role, is_sent(e.role, True), p.wire_len)
+    count_sent(c, e.role, is_sent(e.role, True), p.wire_len, 1)
 
 
 cdef inline uint32_t midstream_new(Core* c, const Packet* p) noexcept nogil:
@@ -124,7 +124,7 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
             e.orig_wire += p.wire_len
             attempt_tell(c, e, F_SYN_RETRANS)
             attempt_count(c, attempt_endpoint(c, e, role), C_RETRANSMISSIONS, 1)
-            count_sent(c, role, is_sent(role, True), p.wire_len)
+            count_sent(c, role, is_sent(role, True), p.wire_len, 1)
             return NIL
         if not from_orig and flags & TCP_ACK and p.ack - e.isn_orig - 1 <= e.syn_len:
             if not answered:
@@ -153,7 +153,7 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
             if e.synacks < 255:
                 e.synacks += 1
             e.resp_wire += p.wire_len
-            count_sent(c, role, is_sent(role, False), p.wire_len)
+            count_sent(c, role, is_sent(role, False), p.wire_len, 1)
             return NIL
     elif flags & TCP_RST and not flags & TCP_FIN:
         if not e.flags & (HO_RST_ORIG | HO_RST_RESP):
@@ -179,7 +179,7 @@ cdef inline uint32_t attempt_packet(Core* c, HalfOpen* e, const Packet* p) noexc
             e.orig_wire += p.wire_len
         else:
             e.resp_wire += p.wire_len
-        count_sent(c, role, is_sent(role, from_orig), p.wire_len)
+        count_sent(c, role, is_sent(role, from_orig), p.wire_len, 1)
         return NIL
     if e.flags & (HO_RST_ORIG | HO_RST_RESP):
         # It goes on as if nothing had been: midstream.
@@ -224,9 +224,9 @@ cdef inline bint login_service(const Flow* f) noexcept nogil:
 
 
 cdef inline void segment_count(Core* c, Flow* f, uint8_t side, Segment seg,
-                               uint32_t len) noexcept nogil:
+                               uint32_t len, uint32_t segments) noexcept nogil:
     if len:
-        count_at(c, f, C_DATA_SEGMENTS, 1)
+        count_at(c, f, C_DATA_SEGMENTS, segments)
     if seg == SEG_NEXT or seg == SEG_AHEAD or seg == SEG_KEEPALIVE:
         return
     if seg == SEG_OUT_OF_ORDER:
@@ -235,23 +235,23 @@ cdef inline void segment_count(Core* c, Flow* f, uint8_t side, Segment seg,
         return
     if seg == SEG_DUPLICATE:
         # Seen twice, though too soon for the sender to have sent it twice; tshark counts it so too.
-        count_at(c, f, C_DUPLICATES, 1)
-        count_at(c, f, C_RETRANSMISSIONS, 1)
+        count_at(c, f, C_DUPLICATES, segments)
+        count_at(c, f, C_RETRANSMISSIONS, segments)
         return
-    f.retransmissions += 1
-    count_at(c, f, C_RETRANSMISSIONS, 1)
+    f.retransmissions += segments
+    count_at(c, f, C_RETRANSMISSIONS, segments)
     if len:
         f.rxmit[side] += 1
         if power_of_ten(f.rxmit[side]):
             history_add(f, side, 84)                       # T
     if seg == SEG_SPURIOUS:
-        count_at(c, f, C_SPURIOUS, 1)
+        count_at(c, f, C_SPURIOUS, segments)
     elif len and seg == SEG_LOST_UPSTREAM:
-        f.lost_upstream += 1
-        count_at(c, f, C_LOST_UPSTREAM, 1)
+        f.lost_upstream += segments
+        count_at(c, f, C_LOST_UPSTREAM, segments)
     elif len:
-        f.lost_downstream += 1
-        count_at(c, f, C_LOST_DOWNSTREAM, 1)
+        f.lost_downstream += segments
+        count_at(c, f, C_LOST_DOWNSTREAM, segments)
 
 
 cdef inline void ts_echo(Core* c, Flow* f, uint8_t side, const Packet* p,
@@ -297,7 +297,7 @@ cdef inline void tcp_segment(Core* c, uint32_t i, const Packet* p) noexcept nogi
         f.last_ns = p.ts_ns
     if was_closed and me.state != TE_CLOSED:
         f.closed_ns = f.last_ns
-    count_packet(c, f, side == 0, p.wire_len)
+    count_packet(c, f, side == 0, p.wire_len, 1)
     if p.flags & (PKT_GSO | PKT_CUT | PKT_TUNNELLED | PKT_FRAGMENT):
         if p.flags & PKT_GSO:
             f.flags |= FLOW_GSO
@@ -405,7 +405,9 @@ cdef inline void tcp_segment(Core* c, uint32_t i, const Packet* p) noexcept nogi
     if len and side == 0 and me.bytes == len and c.detect != NULL and seg == SEG_NEXT:
         detect_said(c.detect, f.key, f.orig_dir, f.role, 6, F_CONN_SPOKE, 1, False)
     if space:
-        segment_count(c, f, side, seg, len)
+        segment_count(c, f, side, seg, len, wire_packets(p))
+    if p.gso_size:
+        count_joined(c, f, side, p)
     if (flags & TCP_RST and me.state != TE_RESET and me.state != TE_CLOSED
         and peer.state != TE_CLOSED and peer.state != TE_RESET):
         if me.seen and peer.seen:

@@ -122,15 +122,6 @@ cdef inline void window_clear(Window* w, uint32_t epoch) noexcept nogil:
     w.epoch = epoch
 
 
-cdef inline bint window_is_empty(const Window* w) noexcept nogil:
-    # Whether nothing was counted: connections end without packets, too.
-    cdef uint32_t i
-    cdef uint64_t any = w.n_seconds
-    for i in range(<uint32_t> C_COUNT):
-        any |= w.totals[i]
-    return any == 0
-
-
 cdef inline void endpoint_latency(Window* w, uint32_t slot, uint64_t ns) noexcept nogil:
     cdef EndpointRow* e = &w.endpoints[slot]
     cdef uint64_t us = (ns + NS_PER_US // 2) // NS_PER_US

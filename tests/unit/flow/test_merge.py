@@ -21,7 +21,7 @@ from tests.traffic.net import Net
 from tests.traffic.web import steady
 
 SECRET = bytes(range(40))
-TICK_NS, WINDOW_NS = 10**8, 10**10
+TICK_NS, WINDOW_NS, PAUSE_NS = 10**8, 10**10, 35 * 10**9
 # Who is most frequent is an estimate where there are many, connections at work are counted at each
 # engine's own moments, and rows are numbered as they come.
 SKETCHED = (
@@ -88,20 +88,27 @@ def replayed(frames: Sequence[tuple[int, bytes]], shares: int) -> Taken:
     first: Engine | None = None
     for share in range(shares):
         engine = Engine(
-            local=local, secret=SECRET, features=True, window_ns=WINDOW_NS, names_of=first
+            local=local,
+            secret=SECRET,
+            features=True,
+            window_ns=WINDOW_NS,
+            names_of=first,
+            in_step=shares > 1,
         )
         first = first or engine
         sharing = Sharing(gather, share)
         meters.append(
             Meter(engine, (out,), out) if shares == 1 else Meter(engine, (sharing,), None, sharing)
         )
-    for tick, group in groupby(frames, key=lambda frame: frame[0] // TICK_NS):
-        together = list(group)
+    by_tick = {
+        tick: list(group) for tick, group in groupby(frames, key=lambda frame: frame[0] // TICK_NS)
+    }
+    for tick in range(min(by_tick), max(by_tick) + 1):
+        together = by_tick.get(tick, [])
         for share, meter in enumerate(meters):
             mine = [(ts, f, len(f), 1) for ts, f in together if share_of(f, shares) == share]
             feed(meter, Frames(mine))
-            now_ns = (tick + 1) * TICK_NS
-            meter.idle(now_ns, 0 if shares == 1 else (tick * TICK_NS // WINDOW_NS + 1) * WINDOW_NS)
+            meter.idle((tick + 1) * TICK_NS)
             gather.reached(share, (tick + 1) * TICK_NS)
     for meter in meters:
         meter.finish()
@@ -124,13 +131,16 @@ def by_key(rows: Rows, names: Iterable[str]) -> dict[bytes, Any]:
 
 @pytest.fixture(scope="module")
 def frames() -> list[tuple[int, bytes]]:
-    """Visitors of a site, a flood at it from many addresses, and somebody who looks for ports."""
+    """Visitors of a site, a flood at it from many addresses, and somebody who looks for ports; then
+    nothing for windows, and some visitors again."""
     net = Net(4, "merge")
-    return merged(
+    busy = merged(
         steady(net),
         floods.syn(net, net.poisson(3, 4, 300), floods.among(net, 90)),
         scans.connect(net, net.poisson(2, 8, 20), net.client(900), 150),
     )
+    again_ns = busy[-1][0] - busy[0][0] + PAUSE_NS
+    return [*busy, *((ts + again_ns, frame) for ts, frame in busy[:40])]
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +197,12 @@ def test_what_detection_sees_is_that_of_one_engine(
                     near = 0.2 if name.startswith("scan_") else 1e-6  # contacts are a sketch
                     assert row[name] == pytest.approx(others[key][name], rel=near), (table, name)
                     compared += 1
-        assert mine["tables"]["sensor"].tobytes() == theirs["tables"]["sensor"].tobytes()
+        of_all = [each["tables"]["sensor"].copy() for each in (mine, theirs)]
+        shares_of_one_way = [float(rows["one_way_share"][0]) for rows in of_all]  # fades in each
+        assert shares_of_one_way[0] == pytest.approx(shares_of_one_way[1], abs=0.05, nan_ok=True)
+        for sensor_rows in of_all:
+            sensor_rows["one_way_share"] = 0
+        assert of_all[0].tobytes() == of_all[1].tobytes()
     assert compared > 1000
 
 
